@@ -1,0 +1,1 @@
+"""The HTTP contract: one module a noun, bound to openapi.yaml at start-up."""

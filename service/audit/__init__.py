@@ -1,0 +1,1 @@
+"""Replay everything against everything and report the first difference."""

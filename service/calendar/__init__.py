@@ -1,0 +1,1 @@
+"""Periods: frozen bounds, states, and the lock between an intake and a seal."""

@@ -1,0 +1,1 @@
+"""Rulebooks: documents that people read and the service executes; immutable once published."""

@@ -1,0 +1,1 @@
+"""The ticker: finds what is due and runs it."""

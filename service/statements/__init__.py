@@ -1,0 +1,1 @@
+"""Statements and exports: gathered values, then formats; numbered documents."""

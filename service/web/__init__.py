@@ -1,0 +1,1 @@
+"""Pages for creators, finance and the public, rendered on the server."""
