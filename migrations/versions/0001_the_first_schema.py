@@ -127,8 +127,16 @@ def upgrade() -> None:
         sa.Column("approved_by", sa.Text(), nullable=True),
         sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(state = 'done') = (done_at IS NOT NULL)", name=op.f("payout_batch_done_check")),
+        sa.CheckConstraint(
+            "approved_by IS NOT NULL OR state IN ('submitted', 'cancelled')",
+            name=op.f("payout_batch_approved_first_check"),
+        ),
         sa.CheckConstraint(
             "state IN ('submitted', 'approved', 'cancelled', 'done')", name=op.f("payout_batch_state_check")
+        ),
+        sa.CheckConstraint(
+            "(approved_by IS NULL) = (approved_at IS NULL)", name=op.f("payout_batch_approval_check")
         ),
         sa.CheckConstraint("approved_by <> submitted_by", name=op.f("payout_batch_two_people_check")),
         sa.PrimaryKeyConstraint("platform_id", "id", name=op.f("payout_batch_pk")),
@@ -160,25 +168,55 @@ def upgrade() -> None:
     op.create_table(
         "sandbox_account",
         sa.Column("number", sa.Text(), nullable=False),
-        sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("currency", sa.CHAR(length=3), nullable=False),
-        sa.Column("is_overdraft_allowed", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("is_overdraft_allowed", sa.Boolean(), nullable=False),
+        sa.Column("balance_minor", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("number", name=op.f("sandbox_account_pk")),
+        sa.CheckConstraint(
+            "balance_minor >= 0 OR is_overdraft_allowed", name=op.f("sandbox_account_funds_check")
+        ),
+        sa.PrimaryKeyConstraint("number", "currency", name=op.f("sandbox_account_pk")),
     )
     op.create_table(
         "sandbox_posting",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("transfer_id", sa.Uuid(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
         sa.Column("debit_number", sa.Text(), nullable=False),
         sa.Column("credit_number", sa.Text(), nullable=False),
+        sa.Column("currency", sa.CHAR(length=3), nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "cause IN ('deposited', 'sent', 'arrived', 'came_back')", name=op.f("sandbox_posting_cause_check")
+        ),
         sa.CheckConstraint("amount_minor > 0", name=op.f("sandbox_posting_amount_check")),
+        sa.ForeignKeyConstraint(
+            ["credit_number", "currency"],
+            ["sandbox_account.number", "sandbox_account.currency"],
+            name="sandbox_posting_credit_fk",
+        ),
+        sa.ForeignKeyConstraint(
+            ["debit_number", "currency"],
+            ["sandbox_account.number", "sandbox_account.currency"],
+            name="sandbox_posting_debit_fk",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("sandbox_posting_pk")),
+        sa.UniqueConstraint(
+            "cause",
+            "reference",
+            "credit_number",
+            "currency",
+            name=op.f("sandbox_posting_cause_reference_credit_number_currency_key"),
+        ),
     )
-    op.create_index("sandbox_posting_credit_idx", "sandbox_posting", ["credit_number"], unique=False)
-    op.create_index("sandbox_posting_debit_idx", "sandbox_posting", ["debit_number"], unique=False)
+    op.create_index(
+        "sandbox_posting_credit_idx", "sandbox_posting", ["credit_number", "currency"], unique=False
+    )
+    op.create_index(
+        "sandbox_posting_debit_idx", "sandbox_posting", ["debit_number", "currency"], unique=False
+    )
     op.create_table(
         "account",
         sa.Column("platform_id", sa.Text(), nullable=False),
@@ -401,26 +439,35 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("request_sha256", sa.LargeBinary(), nullable=False),
-        sa.Column("group", sa.Text(), nullable=False),
+        sa.Column("group_id", sa.Text(), nullable=False),
         sa.Column("debit_number", sa.Text(), nullable=False),
         sa.Column("credit_number", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("currency", sa.CHAR(length=3), nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("narrative", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("call_count", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("arrives_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("returns_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state IN ('pending', 'paid', 'returned', 'rejected')", name=op.f("sandbox_transfer_state_check")
+            "state IN ('lost', 'rejected', 'pending', 'paid', 'failed', 'returned')",
+            name=op.f("sandbox_transfer_state_check"),
         ),
-        sa.ForeignKeyConstraint(
-            ["debit_number"], ["sandbox_account.number"], name=op.f("sandbox_transfer_debit_number_fk")
-        ),
+        sa.CheckConstraint("amount_minor > 0", name=op.f("sandbox_transfer_amount_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("sandbox_transfer_pk")),
         sa.UniqueConstraint("key", name=op.f("sandbox_transfer_key_key")),
     )
-    op.create_index("sandbox_transfer_group_idx", "sandbox_transfer", ["group"], unique=False)
+    op.create_index("sandbox_transfer_group_idx", "sandbox_transfer", ["group_id"], unique=False)
+    op.create_index(
+        "sandbox_transfer_next_idx",
+        "sandbox_transfer",
+        ["next_at"],
+        unique=False,
+        postgresql_where="next_at IS NOT NULL",
+    )
     op.create_table(
         "sign_in_link",
         sa.Column("token_hmac", sa.LargeBinary(), nullable=False),
@@ -599,7 +646,12 @@ def upgrade() -> None:
         sa.Column("provider_reference", sa.Text(), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "provider_reference IS NOT NULL OR state NOT IN ('sent', 'paid', 'returned')",
+            name=op.f("payout_reference_check"),
+        ),
         sa.CheckConstraint(
             "state IN ('ready', 'approved', 'sending', 'unknown', 'sent', 'paid', 'failed', 'returned', 'cancelled')",
             name=op.f("payout_state_check"),
@@ -617,14 +669,21 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("platform_id", "id", name=op.f("payout_pk")),
     )
-    op.create_index("payout_batch_idx", "payout", ["platform_id", "batch_id"], unique=False)
+    op.create_index("payout_batch_idx", "payout", ["platform_id", "batch_id", "id"], unique=False)
     op.create_index("payout_creator_idx", "payout", ["platform_id", "creator_id", "id"], unique=False)
     op.create_index(
-        "payout_moving_idx",
+        "payout_due_idx",
         "payout",
-        ["due_at"],
+        ["provider", "due_at", "id"],
         unique=False,
-        postgresql_where="state IN ('approved', 'sending', 'unknown', 'sent')",
+        postgresql_where="due_at IS NOT NULL",
+    )
+    op.create_index(
+        "payout_in_flight_key",
+        "payout",
+        ["platform_id", "creator_id", "currency"],
+        unique=True,
+        postgresql_where="state IN ('ready', 'approved', 'sending', 'unknown', 'sent')",
     )
     op.create_table(
         "period_step",
@@ -799,6 +858,7 @@ def upgrade() -> None:
         sa.Column("request_sha256", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("claim_count", sa.Integer(), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=True),

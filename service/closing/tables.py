@@ -20,7 +20,9 @@ revenue = Table(
     metadata,
     Column("platform_id", Text, primary_key=True),
     Column("id", Uuid, primary_key=True),
-    Column("period_id", Text, nullable=False, doc="Whose pool it joined: its own, or the open one when late."),
+    Column(
+        "period_id", Text, nullable=False, doc="Whose pool it joined: its own, or the open one when late."
+    ),
     Column("origin_period_id", Text, nullable=False, doc="The period that its span lies in."),
     Column("stream", Text, nullable=False),
     Column("reference", Text, nullable=False, doc="The platform's own number for it; recorded once."),
@@ -65,6 +67,8 @@ estimate = Table(
     Column("amount_minor", Minor, nullable=False, doc="Provisional."),
     Column("walk", JSONB, nullable=False),
     ForeignKeyConstraint(
-        ["platform_id", "period_id"], ["estimate_run.platform_id", "estimate_run.period_id"], ondelete="CASCADE"
+        ["platform_id", "period_id"],
+        ["estimate_run.platform_id", "estimate_run.period_id"],
+        ondelete="CASCADE",
     ),
 )

@@ -228,24 +228,18 @@ def _read(name: str) -> tuple[PeriodUnit, date]:
 
 def _after(first: date, unit: PeriodUnit) -> date:
     """Find the first day of the following period."""
-    match unit:
-        case "month":
-            return (first + 31 * _DAY).replace(day=1)
-        case "week":
-            return first + _WEEK
-        case "day":
-            return first + _DAY
+    if unit == "month":
+        return (first + 31 * _DAY).replace(day=1)
+    return first + (_WEEK if unit == "week" else _DAY)
 
 
 def _name_of(day: date, unit: PeriodUnit) -> str:
-    match unit:
-        case "month":
-            return f"{day.year:04}-{day.month:02}"
-        case "week":
-            year, week, _ = day.isocalendar()
-            return f"{year:04}-W{week:02}"
-        case "day":
-            return day.isoformat()
+    if unit == "month":
+        return f"{day.year:04}-{day.month:02}"
+    if unit == "week":
+        year, week, _ = day.isocalendar()
+        return f"{year:04}-W{week:02}"
+    return day.isoformat()
 
 
 def _checked(name: str) -> str:

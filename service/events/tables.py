@@ -36,7 +36,7 @@ event_batch = Table(
     "event_batch",
     metadata,
     Column("platform_id", Text, ForeignKey("platform.id"), primary_key=True),
-    Column("seq", BigInteger, Identity(always=True), primary_key=True, doc="Assigned under the intake's lock."),
+    Column("seq", BigInteger, Identity(always=True), primary_key=True, doc="Given under the intake's lock."),
     Column("id", Uuid, nullable=False),
     Column("received_at", Instant, nullable=False),
     Column("channel", Text, nullable=False, doc="http or import."),
@@ -105,7 +105,7 @@ event_import = Table(
     Column("row_count_done", BigInteger, nullable=False, doc="Rows whose batches are committed."),
     Column("accepted_count", BigInteger, nullable=False),
     Column("rejected_count", BigInteger, nullable=False),
-    Column("skipped_count", BigInteger, nullable=False, doc="Values that make no event, such as a change of zero."),
+    Column("skipped_count", BigInteger, nullable=False, doc="Values that make no event: a change of zero."),
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
 )

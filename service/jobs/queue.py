@@ -217,6 +217,21 @@ def listing(session: Session, platform_id: str, *, states: Sequence[str] = (), l
     return [_run(row) for row in session.execute(query.order_by(job_run.c.id.desc()).limit(limit))]
 
 
+def known(session: Session, platform_id: str) -> set[tuple[str, str, datetime]]:
+    """Read which runs of a platform are written down, as (job, scope, due instant).
+
+    Only jobs with a scope can be due again long after they were done, so finished runs without one are left
+    out: an act that is always due anew has a due instant that is new as well.
+    """
+    rows = session.execute(
+        select(job_run.c.job, job_run.c.scope, job_run.c.due_at).where(
+            job_run.c.platform_id == platform_id,
+            or_(job_run.c.scope != "", job_run.c.state.in_(("due", "running"))),
+        )
+    )
+    return {(row.job, row.scope, row.due_at) for row in rows}
+
+
 def overdue_s(session: Session, now: datetime) -> int:
     """Tell for how many seconds the oldest unfinished run has been due; 0 when none is."""
     oldest_at = session.scalar(

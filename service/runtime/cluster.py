@@ -41,7 +41,7 @@ SUPERUSER = "benefit_ledger_superuser"
 START_TIMEOUT_S = 300
 """Recovery after a crash under load may take minutes; it is waited for."""
 
-ORPHAN_GRACE_S = 5
+ORPHAN_GRACE_S = 3
 """How long server processes that outlived their postmaster may take to end by themselves."""
 
 FAR_ROOT = Path("/var/lib/benefit-ledger")
@@ -162,7 +162,7 @@ def _initdb(cluster: Cluster, password: str, *, is_synced: bool) -> Path:
     draft = Path(tempfile.mkdtemp(dir=cluster.home, prefix="draft-"))
     _own(cluster, draft)
     handle, name = tempfile.mkstemp(dir=cluster.home, prefix="draft-")
-    with os.fdopen(handle, "w", encoding="ascii") as stream:
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(password)
     _own(cluster, Path(name))
     done = _run(
@@ -473,7 +473,7 @@ def _clear(data: Path, say: Say) -> None:
     """
     if not _until(lambda: not _servers(data), ORPHAN_GRACE_S):
         orphans = _servers(data)
-        say(f"Ending {len(orphans)} sessions of the database that outlived their server.")
+        say(f"Ending {len(orphans)} processes of the database that outlived their server.")
         for orphan in orphans:
             orphan.send_signal(signal.SIGQUIT)
         if not _until(lambda: not _servers(data), 60):
@@ -512,12 +512,12 @@ def _pid_lines(data: Path) -> list[str]:
 
 
 def _until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Wait until the condition holds, looking ten times a second; tell whether it does."""
+    """Wait until the condition holds, looking twenty times a second; tell whether it does."""
     ends = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > ends:
             return False
-        time.sleep(0.1)
+        time.sleep(0.05)
     return True
 
 

@@ -12,7 +12,18 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import CHAR, BigInteger, DateTime, MetaData, Numeric, Table, create_engine, event
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    DateTime,
+    MetaData,
+    Numeric,
+    Table,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
@@ -24,6 +35,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from service.core import digests
 from service.core.errors import Unavailable
 
 metadata = MetaData(
@@ -161,6 +173,22 @@ def copy_rows(session: Session, table: Table, columns: Sequence[str], rows: Iter
         return cursor.rowcount
 
 
+def lock(session: Session, *names: str, is_shared: bool = False) -> None:
+    """Hold the advisory lock of a named thing until the transaction ends.
+
+    Args:
+        names: what the thing is and whose, such as ("revenue", platform id, reference).
+        is_shared: hold it together with other shared holders.
+    """
+    take = func.pg_advisory_xact_lock_shared if is_shared else func.pg_advisory_xact_lock
+    session.execute(select(take(_lock_key(names))))
+
+
+def try_lock(session: Session, *names: str) -> bool:
+    """Take the advisory lock of a named thing until the transaction ends, unless somebody holds it."""
+    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(_lock_key(names)))))
+
+
 def role_of(url: str) -> str:
     """Name the role that a database address signs in as."""
     parsed: URL = make_url(url)
@@ -194,6 +222,11 @@ def on_statement(database: Database, listener: Callable[[str, str], None]) -> Ca
             event.remove(engine, name, hook)
 
     return stop
+
+
+def _lock_key(names: Sequence[str]) -> int:
+    frame = digests.framed(*(name.encode() for name in names))
+    return int.from_bytes(digests.sha256(frame)[:8], "big", signed=True)
 
 
 def _is_retryable(fault: BaseException) -> bool:

@@ -39,6 +39,7 @@ __all__ = [
     "OWNER_ROLE",
     "DatabaseUnavailable",
     "Endpoint",
+    "create_database",
     "running",
     "start",
     "stop",
@@ -98,7 +99,11 @@ def start(
         if server is None:
             cluster.launch(place, options, say)
         endpoint = _await_server(place.data, passwords)
-        _set_up(endpoint)
+        try:
+            _set_up(endpoint)
+        except psycopg.OperationalError as fault:
+            msg = f"The embedded PostgreSQL went away while it was set up ({fault}). Start it again."
+            raise DatabaseUnavailable(msg) from fault
         say(f"The embedded PostgreSQL answers on {HOST}:{endpoint.port}.")
     return endpoint
 
@@ -116,7 +121,7 @@ def running(var_dir: Path) -> Endpoint | None:
     folder = var_dir / "secrets"
     if not all((folder / _secret(name)).exists() for name in _ROLES):
         return None
-    passwords = {name: (folder / _secret(name)).read_text(encoding="ascii").strip() for name in _ROLES}
+    passwords = {name: (folder / _secret(name)).read_text(encoding="utf-8").strip() for name in _ROLES}
     endpoint = _endpoint(data, passwords)
     return endpoint if endpoint is not None and _answers(endpoint) else None
 
@@ -142,7 +147,7 @@ def create_database(superuser_url: str, name: str, *, template: str = "template1
     """
     with _connect(superuser_url, "postgres") as connection:
         connection.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY").format(
                 sql.Identifier(name), sql.Identifier(OWNER_ROLE), sql.Identifier(template)
             )
         )
@@ -275,7 +280,7 @@ def _open_sign_in(connection: psycopg.Connection[Any], role: str, url: str) -> N
     connection.execute(
         sql.SQL(
             "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}"
-        ).format(sql.Identifier(role), sql.Literal(verifier.decode("ascii")))
+        ).format(sql.Identifier(role), sql.Literal(verifier.decode()))
     )
 
 

@@ -173,7 +173,7 @@ def ensure_secrets(settings: Settings) -> Secrets:
         made = keep_secret(settings.var_dir, "secret_key", lambda: secrets.token_urlsafe(48))
         secret_key = made
     if encryption_keys is None:
-        made = keep_secret(settings.var_dir, "encryption_keys", lambda: Fernet.generate_key().decode("ascii"))
+        made = keep_secret(settings.var_dir, "encryption_keys", lambda: Fernet.generate_key().decode())
         encryption_keys = tuple(made.split(","))
     return Secrets(secret_key=secret_key, encryption_keys=encryption_keys)
 
@@ -190,7 +190,7 @@ def keep_secret(var_dir: Path, name: str, make: Callable[[], str]) -> str:
         if not path.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
             _write_once(path, make())
-        return path.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as fault:
         reason = f"{path} cannot be kept ({_why(fault)}). Give this user access, or set another VAR_DIR."
         raise BadSetting({"VAR_DIR": reason}) from fault
@@ -216,7 +216,7 @@ def _write_once(path: Path, text: str) -> None:
     """Write a file that appears whole or not at all and never replaces one that is there."""
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text + "\n")
             stream.flush()
             os.fsync(stream.fileno())

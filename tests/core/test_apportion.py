@@ -4,6 +4,7 @@ import hashlib
 import math
 import struct
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -26,7 +27,7 @@ a_thousand_times = settings(max_examples=1000, deadline=None)
 
 
 def by_fractions(pool, weights, seed):
-    """Largest remainder as a textbook words it, in exact fractions, knowing nothing of the code under test."""
+    """Largest remainder as a textbook words it, in exact fractions; it shares nothing with the code."""
 
     def lot(key):
         parts = (seed, key.encode())
@@ -56,7 +57,7 @@ def test_the_parts_sum_exactly_to_the_pool(pool, weights, seed):
 @a_thousand_times
 @given(POOLS, PARTIES, SEEDS)
 def test_each_part_is_the_floor_or_the_ceiling_of_its_quota(pool, weights, seed):
-    """Law: nobody is further than one unit from the exact share; so none is negative, and no weight gets none."""
+    """Law: nobody is a whole unit away from the exact share; so no part is negative."""
     total = sum(size for _, size in weights)
 
     parts = apportion(pool, weights, seed=seed)
@@ -93,7 +94,7 @@ def test_a_greater_weight_never_gets_less_and_equal_weights_differ_by_one_at_mos
     sizes = [size for _, size in weights]
     ranked = sorted(zip(sizes, apportion(pool, weights, seed=seed), strict=True))
 
-    for (size, part), (next_size, next_part) in zip(ranked, ranked[1:], strict=False):
+    for (size, part), (next_size, next_part) in pairwise(ranked):
         assert part <= next_part
         assert next_size > size or next_part - part <= 1
 
@@ -198,7 +199,7 @@ def test_what_equal_parties_leave_over_goes_to_one_of_them(pool, parties, each):
 
 
 def test_ties_go_to_the_smallest_published_digest():
-    """Frozen: SHA-256 over length, seed, length, key starts 44 for an, 7a for chi, b6 for binh (sha256sum)."""
+    """Frozen: the SHA-256 of the frames starts with 44 for an, 7a for chi, b6 for binh (sha256sum)."""
     weights = [("an", 1), ("binh", 1), ("chi", 1)]
 
     drawn = [apportion(pool, weights, seed=SEED) for pool in (1, 2, 3)]
@@ -207,7 +208,7 @@ def test_ties_go_to_the_smallest_published_digest():
 
 
 def test_a_greater_pool_may_give_a_party_less():
-    """No law, and known of this method as the Alabama paradox: 10 over 6:6:2 gives 2 to the last, 11 gives 1."""
+    """No law forbids it: the Alabama paradox of this method. Of 10 the last gets 2, of 11 it gets 1."""
     assert [4, 4, 2] == apportion(10, named(6, 6, 2), seed=SEED)
     assert [5, 5, 1] == apportion(11, named(6, 6, 2), seed=SEED)
 

@@ -1,0 +1,173 @@
+"""Calls: what a view is given, and the bounded reading of a request's body."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import Request
+from marshmallow import Schema
+from sqlalchemy.orm import Session
+
+from service.api import paging, schemas, strict_json
+from service.api.answers import Answer, instant
+from service.api.authentication import Principal
+from service.api.contract import Operation
+from service.api.paging import Page
+from service.api.problems import UnsupportedMediaType
+from service.core.errors import TooLarge, Unreadable
+from service.jobs import queue
+from service.jobs.queue import Run
+from service.parties import staff, trail
+from service.parties.actors import Actor
+from service.parties.platforms import Platform
+from service.wiring import System
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """The bytes of a request and what they claim to be."""
+
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One admitted request, within its transaction.
+
+    Args:
+        parameters: of path and query, read as the contract says.
+        accept: the Accept header.
+    """
+
+    system: System
+    session: Session
+    now: datetime
+    operation: Operation
+    principal: Principal
+    parameters: Mapping[str, Any]
+    body: Body
+    accept: str
+    request_id: str
+
+    @property
+    def platform(self) -> Platform:
+        """The one platform that this request may touch."""
+        return self.principal.platform
+
+    @property
+    def actor(self) -> Actor:
+        """The key, as the audit trail names it."""
+        return self.principal.actor
+
+    def document(self, schema: Schema) -> dict[str, Any]:
+        """Read the body as JSON of a schema.
+
+        Raises:
+            Unreadable, Invalid: what is wrong, where.
+        """
+        return schemas.load(
+            schema, strict_json.load(self.body.content, size_bytes_max=self.operation.size_bytes_max)
+        )
+
+    def page(self) -> Page:
+        """Read which part of a list is asked for; a cursor serves one list with the same filters.
+
+        Raises:
+            CursorUnusable: the cursor of another list, or none that we made.
+        """
+        filters = [
+            f"{name}={value}"
+            for name, value in sorted(self.parameters.items())
+            if name not in {"cursor", "limit", "platform"}
+        ]
+        return paging.page_of(
+            self.parameters["cursor"],
+            self.parameters["limit"],
+            purpose="\n".join([self.operation.id, self.platform.id, *filters]),
+            pepper=self.system.pepper,
+        )
+
+    def on_behalf_of(self, staff_id: str) -> Actor:
+        """Act as a member of staff whom the key's holder vouches for, and write that down.
+
+        Raises:
+            NotFound: the platform has no such member of staff.
+        """
+        person = staff.get(self.session, self.platform.id, staff_id)
+        trail.record(
+            self.session,
+            self.platform.id,
+            self.actor,
+            "key.act_as",
+            "staff",
+            staff_id,
+            after={"operation": self.operation.id},
+            now=self.now,
+            request_id=self.request_id,
+        )
+        return person.actor
+
+    def accepted(self, run_id: uuid.UUID) -> Answer:
+        """Answer that a job will do it, and where it can be followed."""
+        run = queue.get(self.session, self.platform.id, run_id)
+        return Answer(value=job(run), status=202, headers={"Location": self.location(f"jobs/{run.id}")})
+
+    def location(self, path: str) -> str:
+        """Write the address of something of this platform, as this key reaches it."""
+        is_own = self.platform.id == self.principal.key.platform_id
+        return f"/v1/{path}" if is_own else f"/v1/{path}?platform={self.platform.id}"
+
+
+def read_body(request: Request, operation: Operation) -> Body:
+    """Read the body of a request, within the operation's limit.
+
+    Raises:
+        UnsupportedMediaType: of a kind, or packed in a way, that the operation does not take.
+        TooLarge: beyond the limit.
+        Unreadable: a body where none is taken.
+    """
+    limit = operation.size_bytes_max
+    too_large = TooLarge(
+        f"The body is larger than the {limit} bytes that this operation takes.", size_bytes_max=limit
+    )
+    if (request.content_length or 0) > limit:
+        raise too_large
+    # One byte more than the limit tells a body that is too large without holding all of it.
+    content = request.stream.read(limit + 1)
+    if len(content) > limit:
+        raise too_large
+    if not operation.media_types:
+        if content:
+            raise Unreadable("This operation takes no body; send none.")
+        return Body(content=b"", media_type="")
+    packing = request.headers.get("Content-Encoding", "identity").lower()
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype not in operation.media_types or packing != "identity" or charset != "utf-8":
+        raise UnsupportedMediaType(
+            f"Send the body as {' or '.join(operation.media_types)}, in UTF-8 and unpacked.",
+            media_types=list(operation.media_types),
+        )
+    return Body(content=content, media_type=request.mimetype)
+
+
+def job(run: Run) -> dict[str, Any]:
+    """Write a job as JSON."""
+    return {
+        "id": str(run.id),
+        "platform": run.platform_id,
+        "job": run.job,
+        "scope": run.scope,
+        "state": run.state,
+        "attempt": run.attempt,
+        "progress": {"done": run.progress_done, "total": run.progress_total},
+        "result": run.result,
+        "fault": run.fault,
+        "requested_by": run.requested_by,
+        "due_at": instant(run.due_at),
+        "created_at": instant(run.created_at),
+        "started_at": instant(run.started_at),
+        "finished_at": instant(run.finished_at),
+    }

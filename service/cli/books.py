@@ -1,0 +1,142 @@
+"""Commands about the books: statements, exports, the audit, and checks of what was handed out."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from service.api import strict_json
+from service.audit import recompute as recomputing
+from service.audit import replay
+from service.calendar import periods
+from service.cli import options, terminal
+from service.cli.terminal import command, show
+from service.parties import platforms
+from service.runtime import clock, db
+from service.splits import shares
+from service.statements import exports, gather, verification
+from service.statements.formats import csv as csv_format
+from service.statements.formats import json as json_format
+from service.wiring import tools
+
+
+def add_to(main: click.Group) -> None:
+    """Add this module's commands."""
+    for one in (statement, export, audit, verify, recompute):
+        main.add_command(one)
+
+
+@click.group(invoke_without_command=False)
+def export() -> None:
+    """Exports for finance, as CSV on standard output or in a file."""
+
+
+_output = click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to; default: standard output."
+)
+
+
+@command(None, "statement")
+@options.platform
+@options.period
+@click.option("--creator", "creator_id", required=True, metavar="ID")
+@options.chosen("--format", ("csv", "json"), default="csv", show_default=True)
+@options.chosen("--locale", platforms.LOCALES, default="vi", show_default=True)
+@_output
+def statement(
+    platform_id: str,
+    period_id: str,
+    creator_id: str,
+    format: str,  # noqa: A002 — the option's name.
+    locale: str,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Write a creator's statement of a posted period."""
+    with options.acted() as (system, session, now):
+        platform = platforms.get(session, platform_id)
+        values = gather.creator_statement(
+            session, platform, creator_id, period_id, vault=system.vault, now=now
+        )
+    if as_json or format == "json":
+        _write([json_format.render(values)], output)
+    else:
+        _write([csv_format.render(values, locale)], output)
+
+
+def _export(name: str, rows: exports.Export, summary: str) -> None:
+    def act(platform_id: str, output: Path | None, as_json: bool) -> None:
+        with options.acted() as (_, session, _now):
+            platforms.get(session, platform_id)
+            _write(rows(session, platform_id), output)
+        if as_json and output is not None:
+            show({"file": output, "size_bytes": output.stat().st_size}, as_json)
+
+    act.__doc__ = summary
+    command(export, name)(options.platform(_output(act)))
+
+
+_export("journal", exports.journal, "Every line of every entry.")
+_export("trial-balance", exports.trial_balance, "The balance of every account; debits equal credits.")
+_export("payouts", exports.payouts, "Every payout with its state.")
+_export("shares", exports.shares, "Every share of every split.")
+
+
+@command(None, "audit")
+@click.option("--platform", "platform_id", metavar="ID", help="Only this platform; default: all.")
+def audit(platform_id: str | None, as_json: bool) -> None:
+    """Replay everything against everything; exit code 1 when anything differs."""
+    with options.opened() as system:
+        if platform_id is not None:
+            with db.transaction(system.database) as session:
+                platforms.get(session, platform_id)
+        report = replay.run(system.database, system.lake, platform_id=platform_id, say=terminal.say)
+    show(report if as_json else {"checks": len(report.checks), "findings": len(report.findings)}, as_json)
+    for finding in report.findings if not as_json else ():
+        terminal.say(
+            f"{finding.check}: {finding.platform_id} {finding.subject}:"
+            f" expected {finding.expected}, found {finding.found}"
+        )
+    if report.findings:
+        sys.exit(terminal.CHECK_FAILED)
+
+
+@command(None, "verify")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def verify(file: Path, as_json: bool) -> None:
+    """Check a statement in JSON against itself and against the books; exit code 1 when it differs."""
+    document = strict_json.load(file.read_bytes())
+    with options.acted() as (system, session, _now):
+        differences = verification.differences(session, document, vault=system.vault)
+    show({"file": file, "is_genuine": not differences, "differences": differences}, as_json)
+    if differences:
+        sys.exit(terminal.CHECK_FAILED)
+
+
+@command(None, "recompute")
+@options.platform
+@options.period
+def recompute(platform_id: str, period_id: str, as_json: bool) -> None:
+    """Score and split a period again from its sealed events; exit code 1 when a share differs."""
+    with options.opened() as system:
+        with db.transaction(system.database) as session:
+            period = periods.get(session, platform_id, period_id)
+            booked = shares.latest(session, platform_id, period_id)
+            now = clock.now(session)
+        if booked is None:
+            terminal.fail(f"Period {period.id} is {period.state}: it has no split yet.", terminal.BAD_INPUT)
+        result = recomputing.run(tools(system), platform_id, period_id, now=now)
+    show(result, as_json)
+    if result.differences:
+        sys.exit(terminal.CHECK_FAILED)
+
+
+def _write(parts: Iterable[str], output: Path | None) -> None:
+    if output is None:
+        for part in parts:
+            click.echo(part, nl=False)
+        return
+    with output.open("w", encoding="utf-8", newline="") as handle:
+        for part in parts:
+            handle.write(part)

@@ -1,0 +1,69 @@
+"""Commands about engagement events."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from service.cli import options, terminal
+from service.cli.terminal import command, show
+from service.events import compaction, importers
+from service.parties import platforms
+from service.runtime import clock, db
+
+
+def add_to(main: click.Group) -> None:
+    """Add this module's group."""
+    main.add_command(events)
+
+
+@click.group()
+def events() -> None:
+    """Engagement events: import files, compact the log."""
+
+
+@command(events, "import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@options.platform
+@click.option(
+    "--mapping", required=True, metavar="FILE|NAME", help="How rows become events; see `events mappings`."
+)
+@click.option(
+    "--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Where refused rows are written."
+)
+def events_import(file: Path, platform_id: str, mapping: str, rejects: Path | None, as_json: bool) -> None:
+    """Import a CSV, TSV or NDJSON file of events; resumable, and importing it again changes nothing."""
+    with options.opened() as system:
+        with db.transaction(system.database) as session:
+            platform = platforms.get(session, platform_id)
+        with terminal.progress(f"Importing {file.name}") as report:
+            done = importers.run(
+                system.database,
+                platform,
+                file,
+                importers.load_mapping(mapping),
+                now_of=clock.now,
+                rejects_path=rejects or file.with_name(file.name + ".rejects.ndjson"),
+                report=report,
+            )
+    show(done, as_json)
+    if done.rejected_count:
+        terminal.say(done.advice)
+
+
+@command(events, "mappings")
+def events_mappings(as_json: bool) -> None:
+    """List the mappings that ship with the service."""
+    show([{"name": name, "title": title} for name, title in importers.shipped_mappings()], as_json)
+
+
+@command(events, "compact")
+@options.platform
+def events_compact(platform_id: str, as_json: bool) -> None:
+    """Move everything in the event log into the lake now."""
+    with options.opened() as system:
+        with db.transaction(system.database) as session:
+            platforms.get(session, platform_id)
+            now: datetime = clock.now(session)
+        done = compaction.run(system.database, system.lake, platform_id, now=now)
+    show(done, as_json)

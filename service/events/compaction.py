@@ -1,0 +1,237 @@
+"""Compaction: batches of the log become Parquet files of the lake, each event a row, each batch once.
+
+Owns `compacted` and the raw files. Work goes in bounded chunks: read bodies, write files, and only then, in one
+transaction, name the files in the manifest and the batches as compacted. Laws: a batch is compacted exactly
+once, because a second worker's record of it breaks a key and fails whole; a run that ended anywhere leaves
+nothing that the next one does not find again; equal batches give equal files.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import zstandard
+from sqlalchemy import Select, func, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from service.core import ids
+from service.events import manifest, rows, wire
+from service.events.lake import Lake
+from service.events.manifest import LakeFile
+from service.events.tables import compacted, event_batch
+from service.parties import platforms
+from service.runtime import db
+from service.runtime.db import Database
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CHUNK_EVENTS: Final = 250_000
+"""Events that wait at most before a run is due at once, and that one chunk holds, but for its last batch."""
+
+CHUNK_BATCHES: Final = 10_000
+"""Batches of one chunk at most: small ones are many."""
+
+WAIT_MAX: Final = timedelta(seconds=60)
+"""How long an event waits at most before a run is due."""
+
+FETCH_BATCHES: Final = 25
+"""Bodies that are read, and held, at a time."""
+
+_UNIQUE_VIOLATION: Final = "23505"
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What a run moved into the lake."""
+
+    batch_count: int
+    row_count: int
+    file_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    run_id: UUID
+    seqs: tuple[int, ...]
+    event_count: int
+
+
+def run(
+    database: Database,
+    lake: Lake,
+    platform_id: str,
+    *,
+    up_to_seq: int | None = None,
+    now: datetime,
+    say: Callable[[str], None] = lambda _: None,
+) -> Compacted:
+    """Move what waits in a platform's log into the lake.
+
+    Args:
+        up_to_seq: the last batch to take; None takes all that are there.
+        say: is told of each step.
+
+    Raises:
+        NotFound: there is no such platform.
+        LakeAway: a file could not be written; what was recorded before stays.
+
+    Law: when it returns, every batch up to `up_to_seq` that was committed before the call is compacted, by
+    this worker or by another.
+    """
+    with db.transaction(database) as session:
+        zone = platforms.get(session, platform_id).zone
+    done = Compacted(0, 0, 0)
+    lost: _Chunk | None = None
+    while True:
+        with db.transaction(database) as session:
+            chunk = _next_chunk(session, platform_id, up_to_seq)
+        if chunk is None:
+            return done
+        assert chunk != lost, "a chunk that another worker recorded is no longer waiting"
+        say(f"Compacting {len(chunk.seqs)} batches with {chunk.event_count} events.")
+        files = _write_files(database, lake, platform_id, zone, chunk, say)
+        if _record(database, platform_id, chunk, files, now):
+            done = Compacted(
+                done.batch_count + len(chunk.seqs),
+                done.row_count + sum(file.row_count for file in files),
+                done.file_count + len(files),
+            )
+            say(f"Recorded {len(files)} files.")
+        else:
+            lost = chunk
+            say("Another worker has recorded these batches.")
+
+
+def due_at(session: Session, platform_id: str) -> datetime | None:
+    """Tell from when on a run is due: when a batch has waited WAIT_MAX, or at once for CHUNK_EVENTS events.
+
+    Returns:
+        None if nothing waits.
+    """
+    query = select(func.min(event_batch.c.received_at), func.sum(event_batch.c.accepted_count))
+    oldest_at, event_count = session.execute(_waiting(query, platform_id, None)).one()
+    if oldest_at is None:
+        return None
+    since: datetime = oldest_at
+    return since if event_count >= CHUNK_EVENTS else since + WAIT_MAX
+
+
+def last_seq(session: Session, platform_id: str) -> int:
+    """Name the last batch of the log that is committed; 0 if there is none."""
+    query = select(func.max(event_batch.c.seq)).where(event_batch.c.platform_id == platform_id)
+    return session.scalar(query) or 0
+
+
+def _next_chunk(session: Session, platform_id: str, up_to_seq: int | None) -> _Chunk | None:
+    query = select(event_batch.c.seq, event_batch.c.accepted_count)
+    waiting = session.execute(
+        _waiting(query, platform_id, up_to_seq).order_by(event_batch.c.seq).limit(CHUNK_BATCHES)
+    )
+    seqs: list[int] = []
+    event_count = 0
+    for row in waiting:
+        seqs.append(row.seq)
+        event_count += row.accepted_count
+        if event_count >= CHUNK_EVENTS:
+            break
+    if not seqs:
+        return None
+    # The same batches make the same run: its files are found again, by name and by content.
+    run_id = ids.derived("compaction", platform_id, *(str(seq) for seq in seqs))
+    return _Chunk(run_id, tuple(seqs), event_count)
+
+
+def _waiting(query: Select[Any], platform_id: str, up_to_seq: int | None) -> Select[Any]:
+    """Restrict a query to batches that are not compacted.
+
+    These are found one by one, not above a mark: a batch may be committed after one with a higher number.
+    """
+    is_compacted = (
+        select(compacted.c.seq)
+        .where(compacted.c.platform_id == event_batch.c.platform_id, compacted.c.seq == event_batch.c.seq)
+        .exists()
+    )
+    query = query.where(event_batch.c.platform_id == platform_id, ~is_compacted)
+    return query if up_to_seq is None else query.where(event_batch.c.seq <= up_to_seq)
+
+
+def _write_files(
+    database: Database,
+    lake: Lake,
+    platform_id: str,
+    zone: ZoneInfo,
+    chunk: _Chunk,
+    say: Callable[[str], None],
+) -> list[LakeFile]:
+    """Write a chunk's events to the lake, a file for each local day, and describe the files."""
+    tables = list(_tables(database, platform_id, zone, chunk))
+    say("Read the batches.")
+    files: list[LakeFile] = []
+    if not tables:
+        return files
+    with tempfile.TemporaryDirectory(prefix="benefit-ledger-") as scratch:
+        file = Path(scratch) / "raw.parquet"
+        for day_on, table in rows.by_day(tables):
+            rows.write(table, file)
+            stored = lake.add(f"{platform_id}/raw/{day_on}", file)
+            seqs = table["seq"].to_pylist()
+            files.append(
+                LakeFile(
+                    platform_id=platform_id,
+                    stored=stored,
+                    kind="raw",
+                    day_on=day_on,
+                    period_id=None,
+                    run_id=chunk.run_id,
+                    row_count=table.num_rows,
+                    seq_first=min(seqs),
+                    seq_last=max(seqs),
+                )
+            )
+            say(f"Wrote {table.num_rows} events of {day_on}.")
+    return files
+
+
+def _tables(database: Database, platform_id: str, zone: ZoneInfo, chunk: _Chunk) -> Iterator["pa.Table"]:
+    """Read a chunk's batches, some at a time, and make the rows of those that have accepted events."""
+    expand = zstandard.ZstdDecompressor().decompress
+    for start in range(0, len(chunk.seqs), FETCH_BATCHES):
+        with db.transaction(database) as session:
+            batches = session.execute(
+                select(event_batch)
+                .where(
+                    event_batch.c.platform_id == platform_id,
+                    event_batch.c.seq.in_(chunk.seqs[start : start + FETCH_BATCHES]),
+                    event_batch.c.accepted_count > 0,
+                )
+                .order_by(event_batch.c.seq)
+            ).all()
+        for batch in batches:
+            skipped = {one["index"] for one in batch.rejections}
+            events = wire.read_again(expand(batch.body_zstd), batch.media_type, skipped)
+            assert len(events) == batch.accepted_count, f"batch {batch.seq} is not what intake judged"
+            yield rows.table_of(batch.seq, events, rows.Days(zone, batch.first_at, batch.last_at))
+
+
+def _record(
+    database: Database, platform_id: str, chunk: _Chunk, files: Sequence[LakeFile], now: datetime
+) -> bool:
+    """Name the files and the batches; False if another worker has recorded one of the batches before."""
+    try:
+        with db.transaction(database) as session:
+            # The batches come first: their keys are the fence, and a second worker waits here for the first.
+            values = [{"platform_id": platform_id, "seq": seq, "run_id": chunk.run_id} for seq in chunk.seqs]
+            session.execute(insert(compacted), values)
+            manifest.register(session, files, now=now)
+    except IntegrityError as fault:
+        if getattr(fault.orig, "sqlstate", None) == _UNIQUE_VIOLATION:
+            return False
+        raise
+    return True

@@ -1,0 +1,331 @@
+"""Intake: bytes in, one durable batch and a receipt out.
+
+Owns the log of batches (`event_batch`) and the receipts. Appends what was sent as one row a batch, never a
+row an event. Laws: a receipt that was given stands for a committed batch; the same bytes sent again give the
+stored receipt and append nothing, unless an item that was rejected for the platform's state would be taken
+now; an item is accepted at most once for the same bytes; every accepted event lies in a period that will
+settle it, because the calendar is read under the lock that a seal takes alone.
+
+Locks are taken in one order (the seal lock, new creators, the receipt), so that intakes never wait in a ring.
+"""
+
+import uuid
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+import zstandard
+from sqlalchemy import insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from service.calendar import periods, seal_lock
+from service.calendar.periods import Period
+from service.core import digests, ids
+from service.core.errors import Fault, FieldError
+from service.core.spans import parse_instant, to_text
+from service.events import types, wire
+from service.events.tables import event_batch, event_receipt
+from service.events.wire import Decoded, Event, Rejection
+from service.parties import creators, inputs
+from service.parties.platforms import Platform
+
+Channel = Literal["http", "import"]
+
+FUTURE_TOLERANCE: Final = timedelta(minutes=5)
+"""How far a sender's clock may be ahead."""
+
+STATEFUL_CODES: Final = frozenset(
+    {"unknown_type", "type_mismatch", "unknown_creator", "in_future", "too_old", "no_period"}
+)
+"""Rejections that another day, or an act of the platform, may turn into acceptance."""
+
+ACCEPTED_BEFORE: Final = "accepted_before"
+"""Marks, in a batch that repeats an earlier one's bytes, the items that the earlier one brought."""
+
+ZSTD_LEVEL: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the sender is told: every item is accepted, or named among the rejected."""
+
+    batch_id: uuid.UUID
+    body_sha256: bytes
+    media_type: str
+    received_at: datetime
+    accepted_count: int
+    rejected: tuple[Rejection, ...]
+    is_replay: bool
+
+    def to_document(self) -> dict[str, Any]:
+        """Write the receipt as JSON values."""
+        return {
+            "batch_id": str(self.batch_id),
+            "sha256": self.body_sha256.hex(),
+            "received_at": to_text(self.received_at),
+            "counts": {"accepted": self.accepted_count, "rejected": len(self.rejected)},
+            "items": [{**_rejection_document(one), "verdict": "rejected"} for one in self.rejected],
+            "replayed": self.is_replay,
+        }
+
+
+def receive(
+    session: Session, platform: Platform, body: bytes, media_type: str, *, channel: Channel, now: datetime
+) -> Receipt:
+    """Take a batch: judge each item, append the body, give the receipt.
+
+    Args:
+        body: as sent, without transfer or content coding.
+        media_type: the Content-Type header.
+
+    Raises:
+        UnknownMediaType, TooLarge, Unreadable: as `wire.decode` says; nothing is stored.
+
+    Law: when the transaction commits, every accepted item is durable.
+    """
+    kind = wire.media_type_of(media_type)
+    body_sha256 = digests.sha256(body)
+    earlier = _read_receipt(session, platform.id, body_sha256)
+    if earlier is not None and _is_final(earlier, kind):
+        return earlier
+    decoded = wire.decode(body, kind, types.of_platform(session, platform.id))
+    body_zstd = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(body)
+    # Everything above is work of this process alone. From here to the end of the transaction a seal waits.
+    seal_lock.share(session, platform.id)
+    decoded = _judge_times(decoded, periods.window(session, platform.id), platform.id, now)
+    decoded = _judge_creators(session, platform, decoded, now)
+    receipt = Receipt(
+        batch_id=ids.new(now),
+        body_sha256=body_sha256,
+        media_type=kind,
+        received_at=now,
+        accepted_count=len(decoded.events),
+        rejected=tuple(decoded.rejected),
+        is_replay=False,
+    )
+    events = decoded.events
+    if not _write_receipt(session, platform.id, receipt):
+        # Somebody sent these bytes before. Their receipt is held until this transaction ends.
+        earlier = _read_receipt(session, platform.id, body_sha256, is_locked=True)
+        assert earlier is not None, "receipts are never removed"
+        if earlier.media_type == kind:
+            receipt, events = _merge(earlier, receipt, decoded)
+            if _verdicts(receipt) == _verdicts(earlier):
+                return earlier
+        _replace_receipt(session, platform.id, receipt)
+    _append(session, platform.id, receipt, decoded.item_count, events, body_zstd, channel)
+    return receipt
+
+
+def _is_final(earlier: Receipt, media_type: str) -> bool:
+    """Tell whether a stored receipt answers the same bytes for good.
+
+    Under another media type the same bytes are other items: they are judged anew.
+    """
+    is_same = earlier.media_type == media_type
+    return is_same and not any(one.code in STATEFUL_CODES for one in earlier.rejected)
+
+
+def _judge_times(decoded: Decoded, window: Sequence[Period], platform_id: str, now: datetime) -> Decoded:
+    """Reject the events whose time lies in no period that takes events."""
+    if not decoded.events:
+        return decoded
+    latest_at = now + FUTURE_TOLERANCE
+    times = [event.time for event in decoded.events.values()]
+    first_at, last_at = min(times), max(times)
+    if last_at <= latest_at and any(
+        one.span.contains(first_at) and one.span.contains(last_at) for one in window
+    ):
+        return decoded
+    starts = [one.span.start_at for one in window]
+    return _without(
+        decoded,
+        {
+            index: rejection
+            for index, event in decoded.events.items()
+            if (rejection := _time_rejection(index, event, window, starts, platform_id, latest_at))
+        },
+    )
+
+
+def _time_rejection(
+    index: int,
+    event: Event,
+    window: Sequence[Period],
+    starts: Sequence[datetime],
+    platform_id: str,
+    latest_at: datetime,
+) -> Rejection | None:
+    if event.time > latest_at:
+        minutes = FUTURE_TOLERANCE // timedelta(minutes=1)
+        error = FieldError("/time", f"The time is more than {minutes} minutes in the future.")
+        return Rejection(index, event.id, "in_future", (error,))
+    place = bisect_right(starts, event.time) - 1
+    if place >= 0 and window[place].span.contains(event.time):
+        return None
+    day = event.time.astimezone(UTC).date().isoformat()
+    remedy = (
+        "a closed period takes no more events; one that was never opened is opened with "
+        f"`benefit-ledger period open --platform {platform_id} --from {day}`"
+    )
+    if place < 0:
+        error = FieldError("/time", f"The time is before the periods that take events: {remedy}.")
+        return Rejection(index, event.id, "too_old", (error,))
+    error = FieldError("/time", f"No period that takes events holds this time: {remedy}.")
+    return Rejection(index, event.id, "no_period", (error,))
+
+
+def _judge_creators(session: Session, platform: Platform, decoded: Decoded, now: datetime) -> Decoded:
+    """Reject the events of creators that are not known, or register them, as the platform chose."""
+    wanted = {event.data.creator for event in decoded.events.values()}
+    unknown = wanted - creators.known(session, platform.id, wanted)
+    if not unknown:
+        return decoded
+    rejected_ids = unknown
+    detail = "The platform has no creator of this id; register the creator first."
+    if platform.unknown_creators == "register":
+        rejected_ids = {one for one in unknown if not _can_register(one)}
+        creators.ensure(session, platform.id, unknown - rejected_ids, now=now)
+        detail = "No creator can have this id: use letters, digits and . _ : @ -, first a letter or a digit."
+    error = FieldError("/data/creator", detail)
+    return _without(
+        decoded,
+        {
+            index: Rejection(index, event.id, "unknown_creator", (error,))
+            for index, event in decoded.events.items()
+            if event.data.creator in rejected_ids
+        },
+    )
+
+
+def _can_register(creator_id: str) -> bool:
+    try:
+        inputs.check_id(creator_id, "/data/creator")
+    except Fault:
+        return False
+    return True
+
+
+def _without(decoded: Decoded, rejections: Mapping[int, Rejection]) -> Decoded:
+    """Move the events of the given rejections to the rejected ones."""
+    return replace(
+        decoded,
+        events={index: event for index, event in decoded.events.items() if index not in rejections},
+        rejected=sorted([*decoded.rejected, *rejections.values()], key=lambda one: one.index),
+    )
+
+
+def _merge(earlier: Receipt, fresh: Receipt, decoded: Decoded) -> tuple[Receipt, dict[int, Event]]:
+    """Judge a repeat of the same bytes: what was accepted stays accepted, and is not taken a second time.
+
+    Returns:
+        The receipt of the whole, and what this batch brings: the items that only now are accepted.
+    """
+    open_before = {one.index for one in earlier.rejected}
+    rejected = tuple(one for one in fresh.rejected if one.index in open_before)
+    accepted_count = decoded.item_count - len(rejected)
+    brought = {index: event for index, event in decoded.events.items() if index in open_before}
+    return replace(fresh, rejected=rejected, accepted_count=accepted_count), brought
+
+
+def _verdicts(receipt: Receipt) -> list[tuple[int, str]]:
+    return [(one.index, one.code) for one in receipt.rejected]
+
+
+def _append(
+    session: Session,
+    platform_id: str,
+    receipt: Receipt,
+    item_count: int,
+    events: Mapping[int, Event],
+    body_zstd: bytes,
+    channel: Channel,
+) -> None:
+    skipped = [_rejection_document(one) for one in receipt.rejected]
+    if len(skipped) + len(events) < item_count:
+        rejected = {one.index for one in receipt.rejected}
+        skipped += [
+            {"index": index, "code": ACCEPTED_BEFORE}
+            for index in range(item_count)
+            if index not in events and index not in rejected
+        ]
+    times = [event.time for event in events.values()]
+    session.execute(
+        insert(event_batch).values(
+            platform_id=platform_id,
+            id=receipt.batch_id,
+            received_at=receipt.received_at,
+            channel=channel,
+            media_type=receipt.media_type,
+            item_count=item_count,
+            accepted_count=len(events),
+            first_at=min(times, default=None),
+            last_at=max(times, default=None),
+            body_sha256=receipt.body_sha256,
+            body_zstd=body_zstd,
+            rejections=skipped,
+        )
+    )
+
+
+def _write_receipt(session: Session, platform_id: str, receipt: Receipt) -> bool:
+    """Store a receipt; False if these bytes have one. Waits for whoever is about to store one for them."""
+    written = session.execute(
+        upsert(event_receipt)
+        .values(
+            platform_id=platform_id,
+            body_sha256=receipt.body_sha256,
+            batch_id=receipt.batch_id,
+            created_at=receipt.received_at,
+            receipt=_stored_document(receipt),
+        )
+        .on_conflict_do_nothing()
+        .returning(event_receipt.c.batch_id)
+    )
+    return written.one_or_none() is not None
+
+
+def _replace_receipt(session: Session, platform_id: str, receipt: Receipt) -> None:
+    session.execute(
+        update(event_receipt)
+        .where(event_receipt.c.platform_id == platform_id, event_receipt.c.body_sha256 == receipt.body_sha256)
+        .values(batch_id=receipt.batch_id, receipt=_stored_document(receipt))
+    )
+
+
+def _read_receipt(
+    session: Session, platform_id: str, body_sha256: bytes, *, is_locked: bool = False
+) -> Receipt | None:
+    query = select(event_receipt.c.batch_id, event_receipt.c.receipt).where(
+        event_receipt.c.platform_id == platform_id, event_receipt.c.body_sha256 == body_sha256
+    )
+    row = session.execute(query.with_for_update() if is_locked else query).one_or_none()
+    if row is None:
+        return None
+    stored = row.receipt
+    return Receipt(
+        batch_id=row.batch_id,
+        body_sha256=body_sha256,
+        media_type=stored["media_type"],
+        received_at=parse_instant(stored["received_at"]),
+        accepted_count=stored["counts"]["accepted"],
+        rejected=tuple(
+            Rejection(
+                one["index"], one["id"], one["code"], tuple(FieldError(**error) for error in one["errors"])
+            )
+            for one in stored["items"]
+        ),
+        is_replay=True,
+    )
+
+
+def _stored_document(receipt: Receipt) -> dict[str, Any]:
+    return {**receipt.to_document(), "media_type": receipt.media_type}
+
+
+def _rejection_document(one: Rejection) -> dict[str, Any]:
+    errors = [{"pointer": error.pointer, "detail": error.detail} for error in one.errors]
+    return {"index": one.index, "id": one.id, "code": one.code, "errors": errors}

@@ -1,0 +1,121 @@
+"""The lake: Parquet files below one folder or object store.
+
+Owns how files get there, what they are called and how an engine reaches them; the manifest names them. Laws: a file's name is the
+digest of its bytes, so that writing it twice changes nothing and no writer spoils another's file; a file is
+whole and on disk before the manifest names it; what the manifest names is never changed.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from service.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+class LakeAway(Unavailable):
+    """The event lake cannot be read or written now."""
+
+    slug = "lake-unavailable"
+    title = "The event lake is not available"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file of the lake: where, below its root, how long, and the SHA-256 of its bytes."""
+
+    path: str
+    size_bytes: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """A root: an absolute folder, or the URL of an object store's folder that fsspec knows."""
+
+    url: str
+
+    def add(self, folder: str, file: Path) -> Stored:
+        """Copy a local Parquet file into a folder of the lake, named by its digest, whole or not at all.
+
+        Raises:
+            LakeAway: it could not be written; nothing was stored under that name.
+        """
+        with file.open("rb") as source:
+            sha256 = hashlib.file_digest(source, "sha256")
+        path = f"{folder}/{sha256.hexdigest()[:32]}.parquet"
+        try:
+            if self._is_local:
+                _copy_durably(file, Path(self.location(path)))
+            else:
+                # An object store shows an object when all of it has arrived.
+                self._filesystem().put_file(str(file), self.location(path))
+        except OSError as fault:
+            raise LakeAway(f"The file {path} could not be written to the lake: {fault.strerror}.") from fault
+        return Stored(path, file.stat().st_size, sha256.digest())
+
+    def digest(self, path: str) -> Stored:
+        """Read a file and say what it is now.
+
+        Raises:
+            LakeAway: it is not there or cannot be read.
+        """
+        try:
+            with self.open(path) as source:
+                sha256, size_bytes = hashlib.sha256(), 0
+                while piece := source.read(1 << 20):
+                    sha256.update(piece)
+                    size_bytes += len(piece)
+        except OSError as fault:
+            raise LakeAway(f"The file {path} of the lake could not be read: {fault.strerror}.") from fault
+        return Stored(path, size_bytes, sha256.digest())
+
+    def open(self, path: str) -> IO[bytes]:
+        """Open a file for reading."""
+        if self._is_local:
+            return Path(self.location(path)).open("rb")
+        return cast("IO[bytes]", self._filesystem().open(self.location(path), "rb"))
+
+    def location(self, path: str) -> str:
+        """Give the address at which an engine reads a file: a local path, or a URL."""
+        return f"{self.url}/{path}"
+
+    def attach(self, connection: "DuckDBPyConnection") -> None:
+        """Let a DuckDB connection read this lake; nothing is needed for a local folder."""
+        if not self._is_local:
+            connection.register_filesystem(self._filesystem())
+
+    @property
+    def _is_local(self) -> bool:
+        return "://" not in self.url
+
+    def _filesystem(self) -> Any:
+        import fsspec
+
+        return fsspec.core.url_to_fs(self.url)[0]
+
+
+def _copy_durably(source: Path, target: Path) -> None:
+    """Copy beside the target, force it to the disk, and rename: a reader sees all of it or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as copy, source.open("rb") as original:
+            shutil.copyfileobj(original, copy, 1 << 20)
+            copy.flush()
+            os.fsync(copy.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,151 @@
+"""What a due run does: one function a job. Each may be run again after any interruption.
+
+A duty that is one transaction commits its effect and the run's completion together. A duty of several steps
+(a close, a settlement) guards every step by state, so that running it again changes nothing, and is marked
+done after its last step.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.closing import estimates, stages
+from service.events import compaction
+from service.jobs import queue
+from service.jobs.queue import Run
+from service.ledger import balances
+from service.parties import platforms
+from service.parties.actors import Actor, ActorKind
+from service.payouts import batches, settlement
+from service.runtime import db
+from service.wiring import System, tools
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """One run being done: by whom, at which instant, and how to read the clock again in long work."""
+
+    system: System
+    run: Run
+    now: datetime
+    now_of: Callable[[Session], datetime]
+
+    @property
+    def actor(self) -> Actor:
+        """Whoever asked for the run."""
+        kind, _, actor_id = self.run.requested_by.partition(":")
+        return Actor(_kind(kind), actor_id)
+
+
+def do(shift: Shift) -> Result:
+    """Do a run and mark it done.
+
+    Raises:
+        Fault: what stopped it; the caller records the failed attempt.
+        LostLease: another process holds the run by now.
+    """
+    return DUTIES[shift.run.job](shift)
+
+
+def compact(shift: Shift) -> Result:
+    """Move the event log into the lake."""
+    system = shift.system
+    done = compaction.run(system.database, system.lake, shift.run.platform_id, now=shift.now)
+    return _finish(shift, {"event_count": done.event_count, "file_count": done.file_count})
+
+
+def close(shift: Shift) -> Result:
+    """Seal a period, score and split it, publish the result."""
+
+    def report(done: int, total: int | None) -> None:
+        with db.transaction(shift.system.database) as session:
+            queue.renew(session, shift.run, now=shift.now_of(session), done=done, total=total)
+
+    run = shift.run
+    closed = stages.close(
+        tools(shift.system), run.platform_id, run.scope, actor=shift.actor, now=shift.now, report=report
+    )
+    return _finish(shift, {"period": closed.id, "state": closed.state})
+
+
+def post(shift: Shift) -> Result:
+    """Book an approved split."""
+    run = shift.run
+    with db.transaction(shift.system.database) as session:
+        posted = stages.post(session, run.platform_id, run.scope, actor=shift.actor, now=shift.now)
+        result = {"period": posted.id, "state": posted.state}
+        queue.finish(session, run, result=result, now=shift.now)
+    return result
+
+
+def estimate(shift: Shift) -> Result:
+    """Compute the open period's estimate anew, from everything that arrived until now."""
+    system, run = shift.system, shift.run
+    compaction.run(system.database, system.lake, run.platform_id, now=shift.now)
+    made = estimates.refresh(tools(system), run.platform_id, now=shift.now)
+    return _finish(shift, {"period": made.period_id, "event_count": made.event_count})
+
+
+def pay(shift: Shift) -> Result:
+    """Put everything that is due into a batch for approval."""
+    run = shift.run
+    with db.transaction(shift.system.database) as session:
+        platform = platforms.get(session, run.platform_id)
+        batch = batches.submit_due(
+            session, platform, provider=shift.system.provider, actor=shift.actor, now=shift.now
+        )
+        result = {"batch": None if batch is None else str(batch.id)}
+        queue.finish(session, run, result=result, now=shift.now)
+    return result
+
+
+def settle(shift: Shift) -> Result:
+    """Send approved payouts and look up those on their way."""
+    system, run = shift.system, shift.run
+    assert run.owner is not None, "a claimed run has an owner"
+    done = settlement.drain(
+        system.database,
+        system.provider,
+        system.vault,
+        platform_id=run.platform_id,
+        owner=run.owner,
+        now_of=shift.now_of,
+    )
+    return _finish(shift, {"sent_count": done.sent_count, "settled_count": done.settled_count})
+
+
+def fold(shift: Shift) -> Result:
+    """Fold the tallies of busy accounts into their balances."""
+    run = shift.run
+    with db.transaction(shift.system.database) as session:
+        count = balances.fold(session, run.platform_id)
+        result = {"tally_count": count}
+        queue.finish(session, run, result=result, now=shift.now)
+    return result
+
+
+DUTIES: Mapping[str, Callable[[Shift], Result]] = {
+    "compact": compact,
+    "close": close,
+    "post": post,
+    "estimate": estimate,
+    "pay": pay,
+    "settle": settle,
+    "fold": fold,
+}
+
+
+def _finish(shift: Shift, result: Result) -> Result:
+    with db.transaction(shift.system.database) as session:
+        queue.finish(session, shift.run, result=result, now=shift.now_of(session))
+    return result
+
+
+def _kind(text: str) -> ActorKind:
+    kinds: tuple[ActorKind, ...] = ("operator", "key", "staff", "creator", "system")
+    return next(kind for kind in kinds if kind == text)

@@ -1,0 +1,80 @@
+"""The web server: gunicorn with threads, so that a slow client holds a thread and nobody else.
+
+Workers connect to the database after the fork; the master holds no connection. Metrics of all workers are
+summed in files (prometheus_client's multi-process mode) and served on an address of their own.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from service.runtime.settings import Settings
+
+THREADS = 8
+GRACEFUL_TIMEOUT_S = 30
+REQUEST_LINE_MAX = 4094
+HEADERS_MAX = 64
+HEADER_SIZE_MAX_BYTES = 8190
+
+
+class _Application(BaseApplication):  # type: ignore[misc]
+    """Gunicorn's own shape of an application with settings."""
+
+    def __init__(self, load_app: Callable[[], Flask], options: dict[str, Any]) -> None:
+        self._load_app = load_app
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._load_app()
+
+
+def serve(settings: Settings, load_app: Callable[[], Flask]) -> None:
+    """Serve until the process is told to stop.
+
+    Args:
+        load_app: makes the application; called in every worker.
+    """
+    _prepare_metrics(settings.var_dir)
+    _Application(
+        load_app,
+        {
+            "bind": settings.bind,
+            "workers": settings.web_workers,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "graceful_timeout": GRACEFUL_TIMEOUT_S,
+            "timeout": 60,
+            "keepalive": 5,
+            "limit_request_line": REQUEST_LINE_MAX,
+            "limit_request_fields": HEADERS_MAX,
+            "limit_request_field_size": HEADER_SIZE_MAX_BYTES,
+            "proc_name": "benefit-ledger",
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "child_exit": _forget_worker,
+            "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 — a heartbeat file.
+        },
+    ).run()
+
+
+def _prepare_metrics(var_dir: Path) -> None:
+    folder = var_dir / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def _forget_worker(_server: Any, worker: Any) -> None:
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)
