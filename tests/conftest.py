@@ -122,6 +122,18 @@ def database(database_urls: Endpoint) -> Iterator[Database]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def module_database(
+    postgres_endpoint: Endpoint, migrated_template: str, database_names: Iterator[str]
+) -> Iterator[Database]:
+    """Give a database to which the tests of a module commit: each to a platform of its own."""
+    with (
+        _copy(postgres_endpoint, migrated_template, next(database_names)) as urls,
+        _connected(urls.app_url) as opened,
+    ):
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def shared_database(
     postgres_endpoint: Endpoint, migrated_template: str, database_names: Iterator[str]

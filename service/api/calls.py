@@ -90,12 +90,14 @@ class Call:
             pepper=self.system.pepper,
         )
 
-    def on_behalf_of(self, staff_id: str) -> Actor:
-        """Act as a member of staff whom the key's holder vouches for, and write that down.
+    def acting(self, staff_id: str | None) -> Actor:
+        """Act as the key, or as a member of staff whom the key's holder vouches for, and write that down.
 
         Raises:
             NotFound: the platform has no such member of staff.
         """
+        if staff_id is None:
+            return self.actor
         person = staff.get(self.session, self.platform.id, staff_id)
         trail.record(
             self.session,

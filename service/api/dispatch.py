@@ -101,6 +101,7 @@ def _act(
         idempotency_key,
         idempotency.request_sha256(operation.method, target, body.content),
         lambda: view(call),
+        vault=system.vault,
         now=now,
     )
 

@@ -2,7 +2,7 @@
 
 Owns the records of answers. They are written in the act's own transaction, so that a crash leaves both or
 neither, and hold only answers that say done (2xx): a refusal stores nothing and may be tried again with the
-same key. Laws: one key of a platform stands for one method, path and body; two requests with one key are never
+same key. Answers are sealed, since some of them name people. Laws: one key of a platform stands for one method, path and body; two requests with one key are never
 at work at the same moment.
 """
 
@@ -19,6 +19,7 @@ from service.api.tables import idempotency_record
 from service.core import digests
 from service.core.errors import Conflict, Fault, Invalid
 from service.runtime import db
+from service.runtime.vault import Vault
 
 HEADER: Final = "Idempotency-Key"
 REPLAY_HEADER: Final = "Idempotent-Replay"
@@ -77,6 +78,7 @@ def once(
     request: bytes,
     act: Callable[[], Answer],
     *,
+    vault: Vault,
     now: datetime,
 ) -> Answer:
     """Answer as the first request with this key was answered, or do the act and keep its answer.
@@ -103,9 +105,8 @@ def once(
             )
         headers = {**row.headers, REPLAY_HEADER: "true"}
         media_type = headers.pop("Content-Type")
-        return Answer(
-            content=bytes(row.body), media_type=media_type, status=row.status, headers=headers
-        )
+        content = vault.open(bytes(row.body)).encode()
+        return Answer(content=content, media_type=media_type, status=row.status, headers=headers)
     answer = act()
     session.execute(
         insert(idempotency_record).values(
@@ -114,7 +115,7 @@ def once(
             request_sha256=request,
             status=answer.status,
             headers={**answer.headers, "Content-Type": answer.media_type},
-            body=answer.kept_body(),
+            body=vault.seal(answer.kept_body().decode()),
             created_at=now,
         )
     )

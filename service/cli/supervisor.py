@@ -103,7 +103,8 @@ def _check_port(settings: Settings) -> None:
         try:
             probe.bind((settings.bind.host, settings.bind.port))
         except OSError as fault:
-            msg = f"{settings.bind} is in use; stop the program that listens there, or set BIND to another address."
+            remedy = "stop the program that listens there, or set BIND to another address"
+            msg = f"{settings.bind} is in use; {remedy}."
             raise PortBusy(msg) from fault
 
 
@@ -170,10 +171,8 @@ def _stop(child: Child) -> None:
 def _print(system: System, shown: proof.Proof, as_json: bool) -> None:
     welcome = build.welcome(system)
     if as_json:
-        print(
-            json.dumps(terminal.to_plain({"welcome": welcome, "proof": shown}), ensure_ascii=False),
-            flush=True,
-        )
+        plain = terminal.to_plain({"welcome": welcome, "proof": shown})
+        click.echo(json.dumps(plain, ensure_ascii=False))
         return
     for line in build.welcome_lines(welcome, shown):
         click.echo(line)

@@ -38,8 +38,8 @@ _FAMILY = (
     "Dương",
 )
 _MIDDLE = ("Thị", "Văn", "Minh", "Ngọc", "Thanh", "Quốc", "Bảo", "Gia", "Hải", "Thu", "Đức", "Khánh")
-_GIVEN = tuple(
-    [
+_GIVEN = (
+    *(
         "An",
         "Bình",
         "Chi",
@@ -54,21 +54,8 @@ _GIVEN = tuple(
         "Lan",
         "Linh",
         "Long",
-        "Mai",
-        "Nam",
-        "Nga",
-        "Nhung",
-        "Phong",
-        "Phúc",
-        "Quân",
-        "Quỳnh",
-        "Sơn",
-        "Tâm",
-        "Thảo",
-        "Trang",
-        "Tú",
-        "Yến",
-    ]
+    ),
+    *("Mai", "Nam", "Nga", "Nhung", "Phong", "Phúc", "Quân", "Quỳnh", "Sơn", "Tâm", "Thảo", "Trang", "Yến"),
 )
 _HOUR_WEIGHTS = (3, 2, 1, 1, 1, 2, 5, 9, 11, 9, 9, 12, 14, 11, 9, 9, 11, 14, 18, 23, 27, 25, 16, 8)
 _TYPES = ("view", "like", "comment", "share", "follow")

@@ -1,9 +1,9 @@
 """Compaction: batches of the log become Parquet files of the lake, each event a row, each batch once.
 
-Owns `compacted` and the raw files. Work goes in bounded chunks: read bodies, write files, and only then, in one
-transaction, name the files in the manifest and the batches as compacted. Laws: a batch is compacted exactly
-once, because a second worker's record of it breaks a key and fails whole; a run that ended anywhere leaves
-nothing that the next one does not find again; equal batches give equal files.
+Owns `compacted` and the raw files. Work goes in bounded chunks: read bodies, write files, and only then, in
+one transaction, name the files in the manifest and the batches as compacted. Laws: a batch is compacted
+exactly once, because a second worker's record of it breaks a key and fails whole; a run that ended anywhere
+leaves nothing that the next one does not find again; equal batches give equal files.
 """
 
 import tempfile
@@ -126,6 +126,12 @@ def due_at(session: Session, platform_id: str) -> datetime | None:
 def last_seq(session: Session, platform_id: str) -> int:
     """Name the last batch of the log that is committed; 0 if there is none."""
     query = select(func.max(event_batch.c.seq)).where(event_batch.c.platform_id == platform_id)
+    return session.scalar(query) or 0
+
+
+def last_compacted_seq(session: Session, platform_id: str) -> int:
+    """Name the last batch that is compacted; 0 if there is none. Earlier ones may still wait."""
+    query = select(func.max(compacted.c.seq)).where(compacted.c.platform_id == platform_id)
     return session.scalar(query) or 0
 
 

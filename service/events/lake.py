@@ -1,8 +1,8 @@
 """The lake: Parquet files below one folder or object store.
 
-Owns how files get there, what they are called and how an engine reaches them; the manifest names them. Laws: a file's name is the
-digest of its bytes, so that writing it twice changes nothing and no writer spoils another's file; a file is
-whole and on disk before the manifest names it; what the manifest names is never changed.
+Owns how files get there, what they are called and how an engine reaches them; the manifest names them. Laws:
+a file's name is the digest of its bytes, so that writing it twice changes nothing and no writer spoils
+another's file; a file that was added is whole and on disk.
 """
 
 import hashlib

@@ -97,12 +97,13 @@ def table_of(seq: int, events: Mapping[int, Event], days: "Days") -> "pa.Table":
 def by_day(tables: Sequence["pa.Table"]) -> Iterator[tuple[date, "pa.Table"]]:
     """Join tables and cut them by day; each day's rows are in order of creator, then of the log."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     joined = pa.concat_tables(tables)
     order = [(name, "ascending") for name in ("day_on", "creator", "seq", "position")]
     joined = joined.sort_by(order)
     days = joined["day_on"].combine_chunks()
-    runs = pa.compute.run_end_encode(days)
+    runs = pc.run_end_encode(days)
     start = 0
     for day, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
         yield day, joined.slice(start, end - start)

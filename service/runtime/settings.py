@@ -166,15 +166,20 @@ def ensure_secrets(settings: Settings) -> Secrets:
     end with the same keys.
 
     Raises:
-        BadSetting: the folder cannot be written.
+        BadSetting: the folder cannot be written, or holds what is no key.
     """
     secret_key, encryption_keys = settings.secret_key, settings.encryption_keys
     if secret_key is None:
-        made = keep_secret(settings.var_dir, "secret_key", lambda: secrets.token_urlsafe(48))
-        secret_key = made
+        secret_key = keep_secret(settings.var_dir, "secret_key", lambda: secrets.token_urlsafe(48))
     if encryption_keys is None:
         made = keep_secret(settings.var_dir, "encryption_keys", lambda: Fernet.generate_key().decode())
-        encryption_keys = tuple(made.split(","))
+        try:
+            encryption_keys = _parse_encryption_keys(made)
+        except ValueError as fault:
+            reason = (
+                f"what is kept in {settings.var_dir / 'secrets' / 'encryption_keys'} cannot be used: {fault}"
+            )
+            raise BadSetting({"ENCRYPTION_KEYS": reason}) from fault
     return Secrets(secret_key=secret_key, encryption_keys=encryption_keys)
 
 
@@ -182,7 +187,7 @@ def keep_secret(var_dir: Path, name: str, make: Callable[[], str]) -> str:
     """Read VAR_DIR/secrets/NAME, or make it first: 0600, whole or not at all, the first maker wins.
 
     Raises:
-        BadSetting: the folder or the file cannot be made or read.
+        BadSetting: the folder or the file cannot be made or read, or the file is empty.
     """
     folder = make_var_dir(var_dir) / "secrets"
     path = folder / name
@@ -190,10 +195,14 @@ def keep_secret(var_dir: Path, name: str, make: Callable[[], str]) -> str:
         if not path.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
             _write_once(path, make())
-        return path.read_text(encoding="utf-8").strip()
+        kept = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as fault:
         reason = f"{path} cannot be kept ({_why(fault)}). Give this user access, or set another VAR_DIR."
         raise BadSetting({"VAR_DIR": reason}) from fault
+    if not kept:
+        # It is written whole or not at all: somebody emptied it, and a new one opens nothing old.
+        raise BadSetting({"VAR_DIR": f"{path} is empty. Bring its content back, or set another VAR_DIR."})
+    return kept
 
 
 def make_var_dir(var_dir: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import pytest
 
+from service.core import ids
 from service.core.errors import Invalid
 from service.payouts.providers.base import (
     Outcome,
@@ -38,7 +39,7 @@ class Kind(StrEnum):
 
 
 class Rig(Protocol):
-    """A provider with its far side under control."""
+    """A provider with its far side under control, and a platform that it has never heard of."""
 
     provider: Provider
     platform_id: str
@@ -69,7 +70,7 @@ class ProviderContract:
         """The view says what was asked for, and that the money is under way."""
         request = _funded_request(rig)
 
-        outcome = rig.provider.send(request, "key-1")
+        outcome = rig.provider.send(request, _key(rig, 1))
 
         assert Verdict.ACCEPTED == outcome.verdict
         assert [(outcome.reference, request.group, rig.currency, AMOUNT_MINOR)] == [
@@ -79,11 +80,11 @@ class ProviderContract:
     def test_the_same_key_and_request_answer_the_same_and_move_money_once(self, rig: Rig):
         """However often it is presented, also after it arrived."""
         request = _funded_request(rig)
-        first = rig.provider.send(request, "key-1")
+        first = rig.provider.send(request, _key(rig, 1))
 
-        again = rig.provider.send(request, "key-1")
+        again = rig.provider.send(request, _key(rig, 1))
         rig.wait_for_arrival()
-        later = rig.provider.send(request, "key-1")
+        later = rig.provider.send(request, _key(rig, 1))
 
         assert (first, first) == (again, later)
         assert FUNDS_MINOR - AMOUNT_MINOR == rig.provider.balance(rig.platform_id, rig.currency)
@@ -94,21 +95,22 @@ class ProviderContract:
         request = _funded_request(rig)
 
         with ThreadPoolExecutor(2) as pool:
-            outcomes = list(pool.map(lambda _: rig.provider.send(request, "key-1"), range(2)))
+            outcomes = list(pool.map(lambda _: rig.provider.send(request, _key(rig, 1)), range(2)))
 
         assert FUNDS_MINOR - AMOUNT_MINOR == rig.provider.balance(rig.platform_id, rig.currency)
         assert 1 == len(_views(rig, request))
         assert Verdict.REJECTED not in {outcome.verdict for outcome in outcomes}
 
     @pytest.mark.parametrize(
-        "change", [{"amount_minor": AMOUNT_MINOR + 1}, {"payout_id": uuid.UUID(int=2)}, {"narrative": "OTHER"}]
+        "change",
+        [{"amount_minor": AMOUNT_MINOR + 1}, {"payout_id": uuid.UUID(int=2)}, {"narrative": "OTHER"}],
     )
     def test_the_same_key_with_another_request_proves_nothing_and_moves_nothing(self, rig: Rig, change):
         """What the key stands for may have moved: neither accepted nor rejected would be true."""
         request = _funded_request(rig)
-        rig.provider.send(request, "key-1")
+        rig.provider.send(request, _key(rig, 1))
 
-        outcome = rig.provider.send(replace(request, **change), "key-1")
+        outcome = rig.provider.send(replace(request, **change), _key(rig, 1))
 
         assert Verdict.UNKNOWN == outcome.verdict
         assert FUNDS_MINOR - AMOUNT_MINOR == rig.provider.balance(rig.platform_id, rig.currency)
@@ -116,9 +118,9 @@ class ProviderContract:
     def test_another_key_for_the_same_group_is_another_transfer(self, rig: Rig):
         """The provider does not guard the group; the settlement does. Both are shown."""
         request = _funded_request(rig)
-        rig.provider.send(request, "key-1")
+        rig.provider.send(request, _key(rig, 1))
 
-        rig.provider.send(request, "key-2")
+        rig.provider.send(request, _key(rig, 2))
 
         assert FUNDS_MINOR - 2 * AMOUNT_MINOR == rig.provider.balance(rig.platform_id, rig.currency)
         assert 2 == len(_views(rig, request))
@@ -128,9 +130,9 @@ class ProviderContract:
         request = _request(rig)
         rig.fund(AMOUNT_MINOR - 1)
 
-        first = rig.provider.send(request, "key-1")
+        first = rig.provider.send(request, _key(rig, 1))
         rig.fund(1)
-        again = rig.provider.send(request, "key-1")
+        again = rig.provider.send(request, _key(rig, 1))
 
         assert (Verdict.REJECTED, "insufficient_funds") == (first.verdict, first.reason)
         assert first == again
@@ -142,16 +144,16 @@ class ProviderContract:
         request = _request(rig)
         rig.fund(AMOUNT_MINOR)
 
-        outcome = rig.provider.send(request, "key-1")
+        outcome = rig.provider.send(request, _key(rig, 1))
 
         assert Verdict.ACCEPTED == outcome.verdict
         assert 0 == rig.provider.balance(rig.platform_id, rig.currency)
 
     def test_a_platform_does_not_pay_with_another_platforms_money(self, rig: Rig):
         """The funds of one are nothing to the other."""
-        request = replace(_funded_request(rig), platform_id="another")
+        request = replace(_funded_request(rig), platform_id=f"{rig.platform_id}-other")
 
-        outcome = rig.provider.send(request, "key-1")
+        outcome = rig.provider.send(request, _key(rig, 1))
 
         assert Verdict.REJECTED == outcome.verdict
         assert FUNDS_MINOR == rig.provider.balance(rig.platform_id, rig.currency)
@@ -159,7 +161,7 @@ class ProviderContract:
     def test_an_arrived_transfer_is_paid(self, rig: Rig):
         """After the time that a transfer takes, and not before."""
         request = _funded_request(rig)
-        rig.provider.send(request, "key-1")
+        rig.provider.send(request, _key(rig, 1))
         before = _states(rig, request)
 
         rig.wait_for_arrival()
@@ -171,10 +173,10 @@ class ProviderContract:
         """With a reason, and again with the same one."""
         request = _funded_request(rig, Kind.CLOSED)
 
-        first = rig.provider.send(request, "key-1")
+        first = rig.provider.send(request, _key(rig, 1))
 
         assert Verdict.REJECTED == first.verdict
-        assert first == rig.provider.send(request, "key-1")
+        assert first == rig.provider.send(request, _key(rig, 1))
         assert [] == _views(rig, request)
         assert FUNDS_MINOR == rig.provider.balance(rig.platform_id, rig.currency)
 
@@ -185,10 +187,12 @@ class ProviderContract:
             (Kind.FAILED_UNDER_WAY, TransferState.FAILED),
         ],
     )
-    def test_money_that_does_not_arrive_is_the_platforms_again(self, rig: Rig, kind: Kind, state: TransferState):
+    def test_money_that_does_not_arrive_is_the_platforms_again(
+        self, rig: Rig, kind: Kind, state: TransferState
+    ):
         """Accepted first; then the state says what happened, with a reason, and the balance is whole."""
         request = _funded_request(rig, kind)
-        outcome = rig.provider.send(request, "key-1")
+        outcome = rig.provider.send(request, _key(rig, 1))
 
         rig.wait_for_arrival()
 
@@ -200,7 +204,7 @@ class ProviderContract:
     def test_money_can_come_back_after_it_was_paid(self, rig: Rig):
         """Paid is what the provider knew; returned is what it learned."""
         request = _funded_request(rig, Kind.RETURNED_AFTER_ARRIVAL)
-        rig.provider.send(request, "key-1")
+        rig.provider.send(request, _key(rig, 1))
         rig.wait_for_arrival()
         before = _states(rig, request)
 
@@ -214,8 +218,8 @@ class ProviderContract:
         """The transfer was made once; repeating finds it."""
         request = _funded_request(rig, Kind.ANSWER_LOST)
 
-        first = _ask(rig, request, "key-1")
-        again = _ask(rig, request, "key-1")
+        first = _ask(rig, request, _key(rig, 1))
+        again = _ask(rig, request, _key(rig, 1))
 
         assert (Verdict.UNKNOWN, Verdict.ACCEPTED) == (first, again)
         assert 1 == len(_views(rig, request))
@@ -225,9 +229,9 @@ class ProviderContract:
         """Nothing happened at first; repeating gets it done once."""
         request = _funded_request(rig, Kind.CALL_LOST)
 
-        first = _ask(rig, request, "key-1")
+        first = _ask(rig, request, _key(rig, 1))
         untouched_minor = rig.provider.balance(rig.platform_id, rig.currency)
-        verdicts = [_ask(rig, request, "key-1") for _ in range(3)]
+        verdicts = [_ask(rig, request, _key(rig, 1)) for _ in range(3)]
 
         assert (Verdict.UNKNOWN, FUNDS_MINOR) == (first, untouched_minor)
         assert Verdict.ACCEPTED == verdicts[-1]
@@ -262,10 +266,14 @@ class ProviderContract:
         assert ["/nickname"] == [error.pointer for error in refusal.value.errors]
 
 
+def _key(rig: Rig, number: int) -> str:
+    return f"{rig.platform_id}-{number}"
+
+
 def _request(rig: Rig, kind: Kind = Kind.FINE) -> TransferRequest:
     return TransferRequest(
         platform_id=rig.platform_id,
-        payout_id=uuid.UUID(int=1),
+        payout_id=ids.derived("payout", rig.platform_id),
         currency=rig.currency,
         amount_minor=AMOUNT_MINOR,
         destination=rig.destination(kind),

@@ -1,6 +1,7 @@
 """The pretend bank: it keeps the provider's promises, and its books balance."""
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
+from service.core import ids
 from service.core.errors import Conflict, Invalid
 from service.payouts.providers.base import TransferRequest, TransferState, Verdict
 from service.payouts.providers.sandbox import BEHAVIOURS, Sandbox, settlement_of
@@ -37,7 +39,7 @@ class SandboxRig:
 
     database: Database
     clock: Clock = field(default_factory=Clock)
-    platform_id: str = "muse"
+    platform_id: str = field(default_factory=lambda: f"muse-{uuid.uuid4().hex[:12]}")
     currency: str = "VND"
     deposits: int = 0
 
@@ -65,18 +67,18 @@ class SandboxRig:
 
 
 @pytest.fixture
-def rig(database: Database) -> SandboxRig:
-    """Give a bank without customers."""
-    return SandboxRig(database)
+def rig(module_database: Database) -> SandboxRig:
+    """Give a platform that the bank has never heard of."""
+    return SandboxRig(module_database)
 
 
 class TestTheContract(ProviderContract):
     """The promises that every provider makes."""
 
     @pytest.fixture
-    def rig(self, database: Database) -> Rig:
-        """Give a bank without customers."""
-        return SandboxRig(database)
+    def rig(self, module_database: Database) -> Rig:
+        """Give a platform that the bank has never heard of."""
+        return SandboxRig(module_database)
 
 
 def test_every_steered_behaviour_is_one_that_the_contract_knows():
@@ -91,7 +93,9 @@ def test_two_calls_are_lost_before_the_third_is_heard(rig: SandboxRig):
 
     for _ in range(3):
         try:
-            verdicts.append(rig.provider.send(_order(rig, Kind.CALL_LOST, 1_000), "key-1").verdict)
+            verdicts.append(
+                rig.provider.send(_order(rig, Kind.CALL_LOST, 1_000), f"{rig.platform_id}-1").verdict
+            )
         except TimeoutError:
             verdicts.append(None)
 
@@ -100,39 +104,40 @@ def test_two_calls_are_lost_before_the_third_is_heard(rig: SandboxRig):
 
 def test_a_deposit_counts_once_for_its_reference(rig: SandboxRig):
     """The same again adds nothing; the same reference with another amount is refused."""
-    bank = rig.provider
-    bank.fund("muse", "VND", 500, "first")
+    bank, platform_id = rig.provider, rig.platform_id
+    bank.fund(platform_id, "VND", 500, "first")
 
-    bank.fund("muse", "VND", 500, "first")
+    bank.fund(platform_id, "VND", 500, "first")
     with pytest.raises(Conflict):
-        bank.fund("muse", "VND", 501, "first")
+        bank.fund(platform_id, "VND", 501, "first")
 
-    assert 500 == bank.balance("muse", "VND")
+    assert 500 == bank.balance(platform_id, "VND")
 
 
 def test_currencies_and_platforms_have_accounts_of_their_own(rig: SandboxRig):
     """The same reference at another platform or in another currency is another deposit."""
-    bank = rig.provider
+    bank, one, other = rig.provider, rig.platform_id, f"{rig.platform_id}-other"
 
-    bank.fund("muse", "VND", 500, "first")
-    bank.fund("muse", "USD", 7, "first")
-    bank.fund("other", "VND", 9, "first")
+    bank.fund(one, "VND", 500, "first")
+    bank.fund(one, "USD", 7, "first")
+    bank.fund(other, "VND", 9, "first")
 
-    assert [500, 7, 9] == [bank.balance("muse", "VND"), bank.balance("muse", "USD"), bank.balance("other", "VND")]
+    assert [500, 7, 9] == [bank.balance(one, "VND"), bank.balance(one, "USD"), bank.balance(other, "VND")]
 
 
-def test_advance_moves_what_is_due_and_nothing_else(rig: SandboxRig):
+def test_advance_moves_what_is_due_and_nothing_else(database: Database):
     """One transfer is due at the hour, the other an hour later."""
+    rig = SandboxRig(database)
     rig.fund(1_000)
-    rig.provider.send(_order(rig, Kind.FINE, 100, number=1), "key-1")
+    rig.provider.send(_order(rig, Kind.FINE, 100, number=1), f"{rig.platform_id}-1")
     rig.clock.move(hours=1)
-    rig.provider.send(_order(rig, Kind.FINE, 100, number=2), "key-2")
+    rig.provider.send(_order(rig, Kind.FINE, 100, number=2), f"{rig.platform_id}-2")
 
     moves = rig.provider.advance(rig.clock.now)
 
     assert 1 == moves
     assert [TransferState.PAID, TransferState.PENDING] == [
-        view.state for number in (1, 2) for view in rig.provider.look_up(str(uuid.UUID(int=number)))
+        view.state for number in (1, 2) for view in rig.provider.look_up(str(_payout_id(rig, number)))
     ]
 
 
@@ -173,22 +178,26 @@ def test_a_destination_at_the_limits_is_admitted(rig: SandboxRig, field_name: st
     assert fields == admitted.fields
 
 
-def test_the_database_refuses_an_overdraft_and_a_changed_posting(rig: SandboxRig):
+def test_the_database_refuses_an_overdraft_and_a_second_booking_of_one_fact(rig: SandboxRig):
     """The bank's own walls stand even if its code is wrong."""
     rig.fund(100)
 
-    for statement in (
-        "UPDATE sandbox_account SET balance_minor = -1 WHERE number = 'platform/muse'",
-        "INSERT INTO sandbox_posting (cause, reference, debit_number, credit_number, currency, amount_minor, at)"
-        " VALUES ('deposited', 'deposit-1', 'bank/cash', 'platform/muse', 'VND', 100, '2026-01-01T00:00Z')",
-    ):
+    overdraw = "UPDATE sandbox_account SET balance_minor = -1 WHERE number = :number"
+    repeat = """
+        INSERT INTO sandbox_posting (cause, reference, debit_number, credit_number, currency, amount_minor, at)
+        SELECT cause, reference, debit_number, credit_number, currency, amount_minor, at
+          FROM sandbox_posting WHERE credit_number = :number
+    """
+    for statement in (overdraw, repeat):
         with pytest.raises(IntegrityError), db.transaction(rig.database) as session:
-            session.execute(text(statement))
+            session.execute(text(statement), {"number": settlement_of(rig.platform_id)})
 
 
 ACTS = st.one_of(
     st.tuples(st.just("fund"), st.integers(1, 1_000)),
-    st.tuples(st.just("send"), st.tuples(st.sampled_from(list(Kind)), st.integers(1, 600), st.integers(1, 4))),
+    st.tuples(
+        st.just("send"), st.tuples(st.sampled_from(list(Kind)), st.integers(1, 600), st.integers(1, 4))
+    ),
     st.tuples(st.just("wait"), st.sampled_from([60, DELAY_S, 2 * 86_400])),
 )
 
@@ -196,8 +205,8 @@ ACTS = st.one_of(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts=st.lists(ACTS, max_size=14))
 def test_the_banks_books_balance_whatever_happens(rig: SandboxRig, acts):
-    """Law: balances of all accounts sum to zero, each is the sum of its postings, none but the bank's is below
-    zero, and the settlement account lacks exactly what was not returned.
+    """Law: all balances sum to zero, each is the sum of its postings, none but the bank's is below zero, and
+    the settlement account lacks exactly what was not returned.
     """
     rig.platform_id = f"muse-{uuid.uuid4().hex[:12]}"
     for name, value in acts:
@@ -210,20 +219,22 @@ def test_the_banks_books_balance_whatever_happens(rig: SandboxRig, acts):
             _try(rig, _order(rig, kind, amount_minor, number=number), f"{rig.platform_id}-{number}")
     rig.provider.advance(rig.clock.now)
 
-    accounts = rig.provider.accounts()
-    posted = _posted(rig.database)
-    assert 0 == sum(account.balance_minor for account in accounts)
-    assert {(one.number): one.balance_minor for one in accounts if one.balance_minor} == {
-        number: minor for number, minor in posted.items() if minor
-    }
-    assert ["bank/cash"] == [one.number for one in accounts if one.balance_minor < 0] or not posted
-    assert rig.provider.balance(rig.platform_id, "VND") == _expected_settlement(rig)
+    held = {(one.number, one.currency): one.balance_minor for one in rig.provider.accounts()}
+    sums = dict.fromkeys(held, 0) | _posted(rig.database)
+    assert sums == held
+    assert 0 == sum(held.values())
+    assert {"bank/cash"} >= {number for (number, _), minor in held.items() if minor < 0}
+    assert _expected_settlement(rig) == rig.provider.balance(rig.platform_id, "VND")
+
+
+def _payout_id(rig: SandboxRig, number: int) -> uuid.UUID:
+    return ids.derived("payout", rig.platform_id, str(number))
 
 
 def _order(rig: SandboxRig, kind: Kind, amount_minor: int, *, number: int = 1) -> TransferRequest:
     return TransferRequest(
         platform_id=rig.platform_id,
-        payout_id=uuid.UUID(int=number),
+        payout_id=_payout_id(rig, number),
         currency=rig.currency,
         amount_minor=amount_minor,
         destination=rig.destination(kind),
@@ -238,14 +249,14 @@ def _try(rig: SandboxRig, request: TransferRequest, key: str) -> None:
         return
 
 
-def _posted(database: Database) -> dict[str, int]:
+def _posted(database: Database) -> dict[tuple[str, str], int]:
     """Sum the postings of every account, without asking the bank."""
-    sums: dict[str, int] = {}
+    sums: Counter[tuple[str, str]] = Counter()
     with db.transaction(database) as session:
         for row in session.execute(select(sandbox_posting)):
-            sums[row.debit_number] = sums.get(row.debit_number, 0) - row.amount_minor
-            sums[row.credit_number] = sums.get(row.credit_number, 0) + row.amount_minor
-    return sums
+            sums[row.debit_number, row.currency] -= row.amount_minor
+            sums[row.credit_number, row.currency] += row.amount_minor
+    return dict(sums)
 
 
 def _expected_settlement(rig: SandboxRig) -> int:

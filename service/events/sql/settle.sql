@@ -1,0 +1,93 @@
+-- What becomes of each event of a period. Steps are run in order; each is one statement, named by its comment.
+--
+-- A row's place is its batch's number times 16384 plus its position: the order of the log as one number.
+-- {origin} tells for which period a row is settled now, or is NULL; it is the one part that is filled in, with
+-- a CASE over named parameters. $files are the raw files in reach, $own_files those that can hold such rows.
+
+-- step: candidate
+-- The rows that are settled now, by a short hash of their identity that finds what needs a closer look.
+CREATE TEMP TABLE candidate AS
+SELECT hash(event.identity) AS key, event.seq * 16384 + event.position AS place, {origin} AS origin_period_id
+FROM read_parquet($own_files) AS event
+WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL;
+
+-- step: suspect
+-- The hashes that are seen more than once: among the candidates, or among the other rows in reach.
+CREATE TEMP TABLE suspect AS
+SELECT key FROM candidate GROUP BY key HAVING count(*) > 1
+UNION
+SELECT hash(event.identity)
+FROM read_parquet($files) AS event
+SEMI JOIN candidate ON candidate.key = hash(event.identity)
+WHERE event."at" >= $reach_at AND event.seq <= $cut_seq AND {origin} IS NULL;
+
+-- step: repeat
+-- Candidates that are not the first of their identity in reach, beside the first one.
+CREATE TEMP TABLE repeat AS
+SELECT place, first_place, first_fingerprint, fingerprint = first_fingerprint AS is_equal
+FROM (
+    SELECT
+        place,
+        origin_period_id,
+        fingerprint,
+        first_value(place) OVER earlier AS first_place,
+        first_value(fingerprint) OVER earlier AS first_fingerprint
+    FROM (
+        SELECT
+            event.identity,
+            event.fingerprint,
+            event.seq * 16384 + event.position AS place,
+            {origin} AS origin_period_id
+        FROM read_parquet($files) AS event
+        SEMI JOIN suspect ON suspect.key = hash(event.identity)
+        WHERE event."at" >= $reach_at AND event.seq <= $cut_seq
+    )
+    WINDOW earlier AS (PARTITION BY identity ORDER BY place)
+)
+WHERE origin_period_id IS NOT NULL AND place > first_place;
+
+-- step: counted
+COPY (
+    SELECT
+        event.seq,
+        event.position,
+        event.source,
+        event.id,
+        event.type,
+        event."at",
+        event.day_on,
+        event.creator,
+        event.content,
+        event.actor,
+        event.quantity,
+        event.identity,
+        event.fingerprint,
+        {origin} AS origin_period_id
+    FROM read_parquet($own_files) AS event
+    ANTI JOIN repeat ON repeat.place = event.seq * 16384 + event.position
+    WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
+    ORDER BY event.creator, event.seq, event.position
+) TO $target (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880);
+
+-- step: verdicts
+COPY (
+    SELECT
+        event.identity,
+        event.seq,
+        event.position,
+        CASE
+            WHEN repeat.is_equal THEN 'duplicate'
+            WHEN repeat.place IS NOT NULL THEN 'conflict'
+            WHEN {origin} = $period_id THEN 'counted'
+            ELSE 'late'
+        END AS verdict,
+        {origin} AS origin_period_id,
+        event.fingerprint,
+        repeat.first_place // 16384 AS first_seq,
+        CAST(repeat.first_place % 16384 AS INTEGER) AS first_position,
+        repeat.first_fingerprint
+    FROM read_parquet($own_files) AS event
+    LEFT JOIN repeat ON repeat.place = event.seq * 16384 + event.position
+    WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
+    ORDER BY event.identity, event.seq, event.position
+) TO $target (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880);
