@@ -163,4 +163,3 @@ def _open_transactions() -> set[int]:
     """Give the transactions that the present request has open."""
     known: set[int] = g.setdefault("open_transactions", set())
     return known
-

@@ -4,15 +4,23 @@ Owns nothing but the choice of which implementation stands behind which seam. Re
 checked when they are read. Law: web workers never load an engine; it is made when a job first asks for it.
 """
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.closing.tools import Tools
+from service.closing.tools import Tools
+from service.core.errors import Fault, Unavailable
 from service.events.lake import Lake
+from service.parties import creators, platforms
 from service.payouts.providers.base import Provider
 from service.payouts.providers.sandbox import Sandbox
-from service.runtime import db, postgres
+from service.runtime import db, migrations, postgres
 from service.runtime.db import Database
 from service.runtime.settings import Settings, ensure_secrets
 from service.runtime.vault import Vault
@@ -21,6 +29,18 @@ if TYPE_CHECKING:
     from service.splits.engines.base import Engine
 
 Say = Callable[[str], None]
+
+_PROBE: Final = b"benefit-ledger\n"
+_PROBED_NAMES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding of `doctor`."""
+
+    name: str
+    is_good: bool
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +77,11 @@ def wire(settings: Settings, *, name: str = "benefit-ledger", say: Say = lambda 
     return assemble(settings, db.connect(url, application_name=name))
 
 
+def unwire(system: System) -> None:
+    """Give back what `wire` took; an embedded PostgreSQL runs on, for the other processes."""
+    db.close(system.database)
+
+
 def assemble(settings: Settings, database: Database) -> System:
     """Make what the settings describe around a database that is connected already."""
     keys = ensure_secrets(settings)
@@ -65,13 +90,84 @@ def assemble(settings: Settings, database: Database) -> System:
         database=database,
         lake=Lake(settings.event_lake_url),
         vault=Vault(keys.encryption_keys),
-        provider=Sandbox(database),
+        provider=Sandbox(database=database),
         pepper=keys.secret_key.encode(),
         make_engine=lambda: _engine(settings.var_dir),
     )
 
 
-def _engine(var_dir: Path) -> "Engine":
-    from service.splits.engines.duckdb import DuckDb
+def tools(system: System) -> Tools:
+    """Gather what the long acts of closing work with; makes the engine, so web workers never call it."""
+    return Tools(database=system.database, lake=system.lake, engine=system.make_engine())
 
-    return DuckDb(temp_dir=var_dir / "duckdb")
+
+def tools(system: System) -> Tools:
+    """Give what the long acts of closing work with; this loads the engine."""
+    return Tools(system.database, system.lake, system.make_engine())
+
+
+def link_url(system: System, token: str) -> str:
+    """Write the address of a sign-in link."""
+    return f"{system.settings.public_url}/sign-in/{token}"
+
+
+def doctor(system: System) -> list[Check]:
+    """Examine what the service stands on: database, schema, lake, encryption keys."""
+    examined = (
+        ("database", _examine_database),
+        ("schema", _examine_schema),
+        ("lake", _examine_lake),
+        ("encryption keys", _examine_keys),
+    )
+    return [_check(name, examine, system) for name, examine in examined]
+
+
+def _check(name: str, examine: Callable[[System], str], system: System) -> Check:
+    try:
+        return Check(name, is_good=True, detail=examine(system))
+    except Fault as fault:
+        return Check(name, is_good=False, detail=fault.detail)
+    except SQLAlchemyError as fault:
+        return Check(name, is_good=False, detail=f"The database does not answer: {type(fault).__name__}.")
+
+
+def _examine_database(system: System) -> str:
+    with db.transaction(system.database) as session:
+        return f"PostgreSQL {session.scalar(text('SHOW server_version'))} answers."
+
+
+def _examine_schema(system: System) -> str:
+    if not migrations.is_current(system.database):
+        msg = "The schema is not the one that this version knows; run `benefit-ledger migrate`."
+        raise Unavailable(msg)
+    return f"At revision {migrations.head()}."
+
+
+def _examine_lake(system: System) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        probe = Path(folder) / "probe"
+        probe.write_bytes(_PROBE)
+        stored = system.lake.add("doctor", probe)
+    if system.lake.digest(stored.path) != stored:
+        msg = f"What was written to {system.lake.url} is not what is read from it."
+        raise Unavailable(msg)
+    return f"{system.lake.url} can be written and read."
+
+
+def _examine_keys(system: System) -> str:
+    """Open a name of every platform, so that a key that is missing is noticed before it is needed."""
+    count = 0
+    with db.transaction(system.database) as session:
+        for platform in platforms.listing(session):
+            ids = [one.id for one in creators.listing(session, platform.id, limit=_PROBED_NAMES)]
+            count += len(creators.names(session, platform.id, ids, system.vault))
+    return f"{count} sealed names were opened."
+
+
+def _engine(var_dir: Path) -> "Engine":
+    from service.runtime import duck
+    from service.splits.engines.duckdb import DuckEngine
+
+    temp_dir = var_dir / "duckdb"
+    temp_dir.mkdir(parents=True, exist_ok=True)
+    return DuckEngine(lambda: duck.connect(temp_dir=temp_dir))

@@ -1,16 +1,16 @@
 """Who is asking, what for, and as whom: the one place that says which platform a request may touch.
 
-Owns the Authorization header, the scopes of an operation and the `platform` parameter. Refuses whatever is not
-a live key, a key without the operation's scopes, and any platform but the key's own and those below it; the
-last is answered as if it did not exist. Law: a view knows no other platform than its principal's.
+Owns the Authorization header, the scopes of an operation and the `platform` parameter. Refuses whatever is
+not a live key, a key without the operation's scopes, and any platform but the key's own and those below it;
+the last is answered as if it did not exist. Law: a view knows no other platform than its principal's.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import Headers
 
 from service.core.errors import Forbidden, NotFound, Unauthenticated
 from service.parties import keys, platforms
@@ -38,7 +38,7 @@ class Principal:
     platform: Platform
 
 
-def presented(headers: Mapping[str, str]) -> str:
+def presented(headers: Headers) -> str:
     """Take the API key from the Authorization header.
 
     Raises:

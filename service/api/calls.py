@@ -11,7 +11,7 @@ from marshmallow import Schema
 from sqlalchemy.orm import Session
 
 from service.api import paging, schemas, strict_json
-from service.api.answers import Answer, instant
+from service.api.answers import JSON_TYPE, Answer, instant
 from service.api.authentication import Principal
 from service.api.contract import Operation
 from service.api.paging import Page
@@ -124,13 +124,16 @@ class Call:
 
 
 def read_body(request: Request, operation: Operation) -> Body:
-    """Read the body of a request, within the operation's limit.
+    """Read the body of a request, within the operation's limit; that of a GET means nothing and is not read.
 
     Raises:
         UnsupportedMediaType: of a kind, or packed in a way, that the operation does not take.
         TooLarge: beyond the limit.
         Unreadable: a body where none is taken.
     """
+    nothing = Body(content=b"{}", media_type=JSON_TYPE)
+    if operation.method == "GET":
+        return nothing
     limit = operation.size_bytes_max
     too_large = TooLarge(
         f"The body is larger than the {limit} bytes that this operation takes.", size_bytes_max=limit
@@ -141,10 +144,10 @@ def read_body(request: Request, operation: Operation) -> Body:
     content = request.stream.read(limit + 1)
     if len(content) > limit:
         raise too_large
-    if not operation.media_types:
-        if content:
-            raise Unreadable("This operation takes no body; send none.")
-        return Body(content=b"", media_type="")
+    if content and not operation.media_types:
+        raise Unreadable("This operation takes no body; send none.")
+    if not content and not operation.is_body_needed:
+        return nothing
     packing = request.headers.get("Content-Encoding", "identity").lower()
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype not in operation.media_types or packing != "identity" or charset != "utf-8":

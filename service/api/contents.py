@@ -63,9 +63,7 @@ def contribute(call: Call) -> Answer:
         actor=call.actor,
         now=call.now,
     )
-    return Answer(
-        value=_one(call, contributions.get_content(call.session, call.platform.id, content_id))
-    )
+    return Answer(value=_one(call, contributions.get_content(call.session, call.platform.id, content_id)))
 
 
 def _one(call: Call, one: Content) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Operation:
     Args:
         scopes: what a key needs to hold, all of them; None for an operation that takes no key.
         media_types: of the body; none for an operation that takes no body.
+        is_body_needed: whether the body may not be left out.
         needs_key: whether it takes an Idempotency-Key, which is then required.
     """
 
@@ -48,6 +49,7 @@ class Operation:
     scopes: frozenset[str] | None
     parameters: tuple[Parameter, ...]
     media_types: tuple[str, ...]
+    is_body_needed: bool
     size_bytes_max: int
     needs_key: bool
 
@@ -78,7 +80,7 @@ def load(path: Path | None = None) -> Contract:
         ContractBroken: an operation says something that this service cannot keep.
     """
     text = (path or next(place for place in _PLACES if place.exists())).read_bytes()
-    document = yaml.load(text, yaml.CSafeLoader)  # noqa: S506 — CSafeLoader is the safe loader, in C.
+    document = yaml.load(text, yaml.CSafeLoader)
     operations = tuple(
         _operation(document, path, method, shared, item)
         for path, shared in document["paths"].items()
@@ -88,15 +90,13 @@ def load(path: Path | None = None) -> Contract:
     return Contract(text, document, operations)
 
 
-def bind(
-    operations: Iterable[Operation], modules: Iterable[ModuleType]
-) -> dict[str, Callable[[Any], Any]]:
+def bind(operations: Iterable[Operation], modules: Iterable[ModuleType]) -> dict[str, Callable[[Any], Any]]:
     """Find the function of each operation; every public function of a noun's module is an operation.
 
     Raises:
         ContractBroken: an operation without a function, or a function without an operation.
     """
-    views = {
+    views: dict[str, Callable[[Any], Any]] = {
         f"{module.__name__.rpartition('.')[2]}.{name}": function
         for module in modules
         for name, function in inspect.getmembers(module, inspect.isfunction)
@@ -137,6 +137,9 @@ def _operation(
     placed = set(re.findall(r"{(\w+)}", path))
     if placed != {one["name"] for one in parameters if one["in"] == "path"}:
         raise ContractBroken(f"{name}: the path {path} and its parameters differ.")
+    scopes = _scopes(name, item.get("security", document.get("security", [])))
+    if scopes is not None and "platform" not in {one["name"] for one in parameters}:
+        raise ContractBroken(f"{name}: every operation with a key takes the parameter platform.")
     try:
         read = tuple(
             Parameter.of(one, resolve(document, one["schema"])) for one in parameters if one["in"] != "header"
@@ -147,9 +150,10 @@ def _operation(
         id=name,
         method=method.upper(),
         path=path,
-        scopes=_scopes(name, item.get("security", document.get("security", []))),
+        scopes=scopes,
         parameters=read,
         media_types=tuple(body.get("content", ())),
+        is_body_needed=body.get("required", False),
         size_bytes_max=body.get(SIZE_MEMBER, SIZE_MAX_BYTES),
         needs_key=bool(headers),
     )

@@ -1,7 +1,7 @@
 """From a request to a view and back: one transaction for each request, admitted, checked, done once.
 
-Laws: nothing is parsed for someone who is not admitted; a refusal rolls everything back; an answer is given only
-after the transaction that it tells of has committed.
+Laws: nothing is parsed for someone who is not admitted; a refusal rolls everything back; an answer is given
+only after the transaction that it tells of has committed.
 """
 
 from collections.abc import Callable, Iterable

@@ -30,7 +30,7 @@ def ready(system: System) -> Answer:
 
     def answers() -> bool:
         with system.database.engine.connect() as connection:
-            return connection.execute(text("SELECT 1")).scalar_one() == 1
+            return bool(connection.execute(text("SELECT 1")).scalar_one() == 1)
 
     is_answering = _within(answers)
     checks = {

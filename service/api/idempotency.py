@@ -2,17 +2,18 @@
 
 Owns the records of answers. They are written in the act's own transaction, so that a crash leaves both or
 neither, and hold only answers that say done (2xx): a refusal stores nothing and may be tried again with the
-same key. Answers are sealed, since some of them name people. Laws: one key of a platform stands for one method, path and body; two requests with one key are never
-at work at the same moment.
+same key. Answers are sealed, since some of them name people. Laws: one key of a platform stands for one
+method, path and body; two requests with one key are never at work at the same moment.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import Headers
 
 from service.api.answers import Answer
 from service.api.tables import idempotency_record
@@ -51,7 +52,7 @@ class KeyInFlight(Conflict):
     title = "A request with this Idempotency-Key is at work"
 
 
-def key_of(headers: Mapping[str, str]) -> str:
+def key_of(headers: Headers) -> str:
     """Take the key from a request's headers.
 
     Raises:
@@ -101,7 +102,8 @@ def once(
     if row is not None:
         if bytes(row.request_sha256) != request:
             raise KeyReused(
-                "This Idempotency-Key was sent with another method, address or body; use a new key for a new act."
+                "This Idempotency-Key was sent with another method, address or body;"
+                " use a new key for a new act."
             )
         headers = {**row.headers, REPLAY_HEADER: "true"}
         media_type = headers.pop("Content-Type")

@@ -1,7 +1,7 @@
 """Pages: keyset cursors that say nothing to their holder and survive inserts.
 
-A cursor is signed and bound to its operation and platform, so that it opens nothing else and cannot be made up.
-Law: following `next` from the first page shows every item that was there from the start exactly once.
+A cursor is signed and bound to its operation and platform, so that it opens nothing else and cannot be made
+up. Law: following `next` from the first page shows every item that was there from the start exactly once.
 """
 
 import base64
@@ -79,10 +79,11 @@ def answer(
 
 
 def cut(page: Page, whole: Sequence[T], place: Callable[[T], Any]) -> list[T]:
-    """Take the items of a page, and one more, from a short list that was read whole and is sorted by place."""
+    """Take the items of a page, and one more, from a short list that was read whole, by place."""
     after = page.after
-    rest = whole if after is None else [one for one in whole if place(one) > after]
-    return list(rest[: page.limit + 1])
+    rest = [one for one in whole if after is None or place(one) > after]
+    # Sorted here, since the database's own order of texts may be another than Python's.
+    return sorted(rest, key=place)[: page.limit + 1]
 
 
 def _seal(place: Any, page: Page) -> str:

@@ -48,7 +48,8 @@ class Parameter:
         known = _CHECKED.get(schema.get("type", ""), set())
         unchecked = set(schema) - known - _NOTES
         if not known or unchecked or item["in"] not in {"path", "query"}:
-            msg = f"the parameter {item['name']} cannot be checked ({', '.join(sorted(unchecked)) or 'its type'})"
+            reason = ", ".join(sorted(unchecked)) or "its type"
+            msg = f"the parameter {item['name']} cannot be checked ({reason})"
             raise ValueError(msg)
         if schema.get("format", "uuid") not in _FORMATS:
             msg = f"the parameter {item['name']} has a format that is not checked"

@@ -7,8 +7,12 @@ from service.api.answers import Answer, instant, span
 from service.api.calls import Call
 from service.api.schemas import At, Document, Id
 from service.calendar import periods
-from service.calendar.periods import Period, Step
+from service.calendar.periods import Period, Step, WrongState
 from service.closing import estimates, stages
+
+
+class _Acting(Document):
+    staff = Id(data_key="as", required=False, load_default=None)
 
 
 class _Approval(Document):
@@ -34,16 +38,15 @@ def get(call: Call) -> Answer:
 def open_from(call: Call) -> Answer:
     """Open history: every missing period from an instant up to the present one."""
     wanted = call.document(_Opening())
-    opened = periods.open_from(
-        call.session, call.platform, wanted["from_at"], actor=call.actor, now=call.now
-    )
+    opened = periods.open_from(call.session, call.platform, wanted["from_at"], actor=call.actor, now=call.now)
     return Answer(value={"items": [_show(one) for one in opened]}, status=201 if opened else 200)
 
 
 def close(call: Call) -> Answer:
     """Ask for a period to be closed: sealed, scored, split and published."""
+    actor = call.acting(call.document(_Acting())["staff"])
     run_id = stages.request_close(
-        call.session, call.platform, call.parameters["period"], actor=call.actor, now=call.now
+        call.session, call.platform, call.parameters["period"], actor=actor, now=call.now
     )
     return call.accepted(run_id)
 
@@ -67,6 +70,11 @@ def post(call: Call) -> Answer:
 
 def estimate(call: Call) -> Answer:
     """Ask for a new estimate of the open period."""
+    wanted = _named(call)
+    estimated = periods.oldest_unsealed(call.session, call.platform.id)
+    if estimated is None or estimated.id != wanted.id:
+        known = "none" if estimated is None else estimated.id
+        raise WrongState(f"Period {wanted.id} is {wanted.state}; the one that is estimated is {known}.")
     return call.accepted(estimates.request(call.session, call.platform, actor=call.actor, now=call.now))
 
 

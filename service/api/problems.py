@@ -1,6 +1,7 @@
 """Problems: every fault as RFC 9457 problem+json, the router's and the unexpected ones included.
 
-Laws: a problem never says more than the fault's own sentence; one that nobody expected says the request id only.
+Laws: a problem never says more than the fault's own sentence; one that nobody expected says the request id
+only.
 """
 
 import json
@@ -12,7 +13,16 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from service.core.errors import Conflict, Fault, FieldError, Invalid, NotFound, TooLarge, Unavailable, Unreadable
+from service.core.errors import (
+    Conflict,
+    Fault,
+    FieldError,
+    Invalid,
+    NotFound,
+    TooLarge,
+    Unavailable,
+    Unreadable,
+)
 from service.runtime import db
 
 MEDIA_TYPE: Final = "application/problem+json"

@@ -91,7 +91,7 @@ def _asset(name: str) -> Response:
     if not packed.is_file():
         return _file((folder / name).read_bytes(), ASSETS[name])
     content = packed.read_bytes()
-    if "gzip" in request.accept_encodings:
+    if request.accept_encodings.quality("gzip") > 0:
         response = _file(content, ASSETS[name])
         response.headers["Content-Encoding"] = "gzip"
     else:

@@ -60,7 +60,9 @@ def record(call: Call) -> Answer:
     except Invalid as fault:
         raise problems.at(fault, _POINTERS) from None
     status = 201 if made.recorded_at == call.now else 200
-    return Answer(value=_show(made), status=status, headers={"Location": call.location(f"revenues/{made.id}")})
+    return Answer(
+        value=_show(made), status=status, headers={"Location": call.location(f"revenues/{made.id}")}
+    )
 
 
 def get(call: Call) -> Answer:

@@ -33,7 +33,9 @@ def in_force(call: Call) -> Answer:
 
 def get(call: Call) -> Answer:
     """Read one rulebook by the digest of its document."""
-    return Answer(value=_show(call, registry.get(call.session, call.platform.id, call.parameters["rulebook"])))
+    return Answer(
+        value=_show(call, registry.get(call.session, call.platform.id, call.parameters["rulebook"]))
+    )
 
 
 def publish(call: Call) -> Answer:

@@ -18,7 +18,7 @@ ID_LENGTH_MAX: Final = 64
 NAME_LENGTH_MAX: Final = 200
 _ID: Final = r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}"
 _ID_REMEDY: Final = "use 1 to 64 letters, digits and . _ : @ -, beginning with a letter or a digit"
-_MESSAGES: Final = {
+_MESSAGES: Final[dict[str, Any]] = {
     "required": "this member is needed",
     "null": "null is not taken here",
     "type": "use a JSON object",
@@ -56,7 +56,7 @@ class Whole(fields.Integer):
     def _validated(self, value: Any) -> int:
         if isinstance(value, bool):
             raise self.make_error("invalid", input=value)
-        return cast("int", super()._validated(value))
+        return super()._validated(value)
 
 
 class Words(fields.String):
@@ -112,8 +112,9 @@ class At(fields.Field[datetime]):
         super().__init__(required=options.pop("required", True), **options)
 
     def _deserialize(
-        self, value: Any, _attr: str | None, _data: Mapping[str, Any] | None, **_options: Any
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> datetime:
+        del attr, data, kwargs
         if not isinstance(value, str):
             raise ValidationError("use a text such as 2026-11-21T13:00:00Z")
         try:
@@ -177,8 +178,8 @@ def _field_errors(messages: Any, pointer: str) -> Iterator[FieldError]:
     """Turn marshmallow's nested messages into pointers and sentences, in the order in which they stand."""
     if isinstance(messages, Mapping):
         for name, inner in messages.items():
-            # `_schema` is the object itself; `key` and `value` are marshmallow's words for the two halves of a
-            # mapping's member, which stand at the member's own place.
+            # `_schema` is the object itself; `key` and `value` are marshmallow's words for the two halves of
+            # a mapping's member, which stand at the member's own place.
             is_place = name != "_schema" and not (name in {"key", "value"} and isinstance(inner, list))
             yield from _field_errors(inner, f"{pointer}/{escape(str(name))}" if is_place else pointer)
     elif isinstance(messages, list):

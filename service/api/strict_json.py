@@ -1,10 +1,10 @@
-"""The one JSON loader of the API: takes what RFC 8259 means by JSON, without the parts on which readers differ.
+"""The one JSON loader of the API: what RFC 8259 means by JSON, without the parts on which readers differ.
 
-Refuses as unreadable: bytes that are not UTF-8, a byte order mark, more bytes than allowed, deeper nesting than
-DEPTH_MAX, a member named twice, NaN and Infinity. Refuses as invalid: numbers with a fraction or an exponent
-(every number of this API is a whole one), whole numbers beyond 64 bits, NUL and lone surrogates. Each refusal
-carries the JSON pointer of its place where there is one. Law: what it returns is made of dict, list, str, int,
-bool and None only.
+Refuses as unreadable: bytes that are not UTF-8, a byte order mark, more bytes than allowed, deeper nesting
+than DEPTH_MAX, a member named twice, NaN and Infinity. Refuses as invalid: numbers with a fraction or an
+exponent (every number of this API is a whole one), whole numbers beyond 64 bits, NUL and lone surrogates.
+Each refusal carries the JSON pointer of its place where there is one. Law: what it returns is made of dict,
+list, str, int, bool and None only.
 """
 
 import json

@@ -8,6 +8,7 @@ import click
 from service.cli import options, terminal
 from service.cli.terminal import command, show
 from service.events import compaction, importers
+from service.events import mapping as mappings
 from service.parties import platforms
 from service.runtime import clock, db
 
@@ -41,10 +42,11 @@ def events_import(file: Path, platform_id: str, mapping: str, rejects: Path | No
                 system.database,
                 platform,
                 file,
-                importers.load_mapping(mapping),
+                mappings.load(mapping),
                 now_of=clock.now,
                 rejects_path=rejects or file.with_name(file.name + ".rejects.ndjson"),
                 report=report,
+                say=terminal.say,
             )
     show(done, as_json)
     if done.rejected_count:
@@ -54,7 +56,7 @@ def events_import(file: Path, platform_id: str, mapping: str, rejects: Path | No
 @command(events, "mappings")
 def events_mappings(as_json: bool) -> None:
     """List the mappings that ship with the service."""
-    show([{"name": name, "title": title} for name, title in importers.shipped_mappings()], as_json)
+    show([{"name": name, "title": title} for name, title in mappings.shipped_mappings()], as_json)
 
 
 @command(events, "compact")

@@ -1,6 +1,7 @@
 """Options that many commands share, and the system behind them, opened when a command needs it."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -29,7 +30,7 @@ required_acting = click.option(
 def opened() -> Iterator[System]:
     """Open the system with the settings of the environment; close its connections at the end."""
     known = settings.read(os.environ)
-    logs.configure(known.log_level)
+    logs.configure(known.log_level, sys.stderr)
     system = wire(known, say=terminal.say)
     try:
         yield system

@@ -1,6 +1,7 @@
 """Commands about platforms, keys, staff and creators."""
 
 from datetime import timedelta
+from typing import BinaryIO
 
 import click
 
@@ -66,7 +67,7 @@ def partner() -> None:
     show_default=True,
     help="What happens to events of creators that are not registered.",
 )
-@click.option("--rulebook", type=click.File("rb"), help="The founding rulebook, a JSON document.")
+@click.option("--rulebook", type=click.File("rb", lazy=False), help="The founding rulebook, a JSON document.")
 def platform_create(
     platform_id: str,
     name: str,
@@ -75,7 +76,7 @@ def platform_create(
     period: str,
     locale: str,
     unknown_creators: str,
-    rulebook: click.utils.LazyFile | None,
+    rulebook: BinaryIO | None,
     as_json: bool,
 ) -> None:
     """Found a platform; an id with a dot founds a sub-platform of what is before the last dot."""

@@ -10,7 +10,9 @@ from service.cli import options, terminal
 from service.cli.terminal import command, show
 from service.core.errors import FieldError, Invalid
 from service.parties import platforms
-from service.payouts import batches, due, orders, payees, settlement
+from service.payouts import batches, due, payees, settlement
+from service.payouts import payouts as orders
+from service.payouts.batches import NothingDue
 from service.runtime import clock, db
 
 
@@ -41,10 +43,10 @@ def payouts_due(platform_id: str, as_json: bool) -> None:
 def payouts_payee(platform_id: str, creator_id: str, account: str, holder: str, as_json: bool) -> None:
     """Declare where a creator is paid; kept encrypted."""
     with options.acted() as (system, session, now):
-        platform = platforms.get(session, platform_id)
+        platforms.get(session, platform_id)
         made = payees.declare(
             session,
-            platform,
+            platform_id,
             creator_id,
             destination={"account_number": account, "holder": holder},
             provider=system.provider,
@@ -65,16 +67,17 @@ def payouts_run(platform_id: str, staff_id: str | None, as_json: bool) -> None:
             now = clock.now(session)
             platform = platforms.get(session, platform_id)
             actor = options.actor_of(session, platform_id, staff_id)
-            batch = batches.submit_due(session, platform, provider=system.provider, actor=actor, now=now)
-        with terminal.progress("Sending approved payouts") as report:
+            try:
+                batch = batches.submit(session, platform, actor=actor, now=now)
+            except NothingDue:
+                batch = None
+        with terminal.progress("Sending approved payouts"):
             sent = settlement.drain(
                 system.database,
                 system.provider,
                 system.vault,
                 platform_id=platform_id,
                 owner=f"{socket.gethostname()}:{os.getpid()}",
-                now_of=clock.now,
-                report=report,
             )
     show({"batch": batch, "sent": sent}, as_json)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import BinaryIO
 
 import click
 
@@ -199,13 +200,15 @@ def estimate_refresh(platform_id: str, as_json: bool) -> None:
 
 @command(rulebook, "publish")
 @options.platform
-@click.option("--document", type=click.File("rb"), required=True, help="The rulebook, a JSON document.")
+@click.option(
+    "--document", type=click.File("rb", lazy=False), required=True, help="The rulebook, a JSON document."
+)
 @click.option(
     "--from", "from_text", required=True, metavar="DATE|INSTANT", help="The start of a period to come."
 )
 @options.acting
 def rulebook_publish(
-    platform_id: str, document: click.utils.LazyFile, from_text: str, staff_id: str | None, as_json: bool
+    platform_id: str, document: BinaryIO, from_text: str, staff_id: str | None, as_json: bool
 ) -> None:
     """Publish a new version of the rulebook, in force from a period to come."""
     with options.acted() as (_, session, now):
@@ -227,12 +230,12 @@ def rulebook_publish(
 def rulebook_show(platform_id: str, locale: str, as_json: bool) -> None:
     """Show the rulebook in force, in words; with --json the document."""
     with options.acted() as (_, session, now):
-        platforms.get(session, platform_id)
         published = registry.in_force(session, platform_id, now)
+        currency = platforms.get(session, platform_id).currency
     if as_json:
         show({"sha256": published.sha256, "document": published.document}, as_json)
         return
-    for clause in words.render(published.rulebook, locale):
+    for clause in words.render(published.rulebook, locale, currency=currency):
         click.echo(f"{clause.title}\n  {clause.text}\n")
 
 

@@ -31,7 +31,7 @@ def add_to(main: click.Group) -> None:
 def up(seed: int, as_json: bool) -> None:
     """Set everything up and keep it running: database, demo at the first start, server, scheduler."""
     known = settings.read(os.environ)
-    logs.configure("WARNING")
+    logs.configure("warning", sys.stderr)
     supervisor.run(known, seed=seed, say=terminal.say, as_json=as_json)
 
 
@@ -41,7 +41,7 @@ def serve(with_parent: bool, as_json: bool) -> None:
     """Serve the API and the pages."""
     del as_json
     known = settings.read(os.environ)
-    logs.configure(known.log_level)
+    logs.configure(known.log_level, sys.stderr)
     if with_parent:
         _end_with_parent()
     server.serve(known, lambda: create(wire(known, say=terminal.say)))

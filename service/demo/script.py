@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
@@ -72,7 +73,7 @@ def acts(cast: Cast, zone_name: str, now: datetime) -> list[Act]:
 
 
 def _months(zone_name: str, now: datetime) -> list[spans.Period]:
-    zone = spans.ZoneInfo(zone_name)
+    zone = ZoneInfo(zone_name)
     one = spans.period_of(now, zone, "month")
     found = [one]
     for _ in range(world.PAST_MONTHS):
@@ -153,7 +154,7 @@ def _declare_payee(
 
 def _days(cast: Cast, month: int, named: spans.Period, zone_name: str, now: datetime) -> Iterator[Act]:
     """Send each day's events shortly after midnight, the late ones after the month was sealed."""
-    zone = spans.ZoneInfo(zone_name)
+    zone = ZoneInfo(zone_name)
     first_on = spans.local_day(named.span.start_at, zone)
     late: list[dict[str, Any]] = []
     for day in range(1, world.DAYS + 1):

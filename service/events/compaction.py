@@ -123,12 +123,6 @@ def due_at(session: Session, platform_id: str) -> datetime | None:
     return since if event_count >= CHUNK_EVENTS else since + WAIT_MAX
 
 
-def last_seq(session: Session, platform_id: str) -> int:
-    """Name the last batch of the log that is committed; 0 if there is none."""
-    query = select(func.max(event_batch.c.seq)).where(event_batch.c.platform_id == platform_id)
-    return session.scalar(query) or 0
-
-
 def last_compacted_seq(session: Session, platform_id: str) -> int:
     """Name the last batch that is compacted; 0 if there is none. Earlier ones may still wait."""
     query = select(func.max(compacted.c.seq)).where(compacted.c.platform_id == platform_id)
@@ -241,3 +235,11 @@ def _record(
             return False
         raise
     return True
+
+
+def newest_seq(session: Session, platform_id: str) -> int:
+    """Tell the number of the last batch in the log; 0 before the first."""
+    newest: int | None = session.scalar(
+        select(func.max(event_batch.c.seq)).where(event_batch.c.platform_id == platform_id)
+    )
+    return newest or 0

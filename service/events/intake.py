@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import zstandard
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -50,7 +50,10 @@ ZSTD_LEVEL: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the sender is told: every item is accepted, or named among the rejected."""
+    """What the sender is told: every item is accepted, or named among the rejected.
+
+    `taken_count` says how many of the accepted items this very request brought; a replay brings none.
+    """
 
     batch_id: uuid.UUID
     body_sha256: bytes
@@ -58,6 +61,7 @@ class Receipt:
     received_at: datetime
     accepted_count: int
     rejected: tuple[Rejection, ...]
+    taken_count: int
     is_replay: bool
 
     def to_document(self) -> dict[str, Any]:
@@ -104,6 +108,7 @@ def receive(
         received_at=now,
         accepted_count=len(decoded.events),
         rejected=tuple(decoded.rejected),
+        taken_count=len(decoded.events),
         is_replay=False,
     )
     events = decoded.events
@@ -118,6 +123,15 @@ def receive(
         _replace_receipt(session, platform.id, receipt)
     _append(session, platform.id, receipt, decoded.item_count, events, body_zstd, channel)
     return receipt
+
+
+def last_seq(session: Session, platform_id: str) -> int:
+    """Name the last batch of a platform's log; 0 if there is none.
+
+    Held alone, the seal lock makes this the last one that can ever have a number up to it.
+    """
+    query = select(func.max(event_batch.c.seq)).where(event_batch.c.platform_id == platform_id)
+    return session.scalar(query) or 0
 
 
 def _is_final(earlier: Receipt, media_type: str) -> bool:
@@ -228,7 +242,8 @@ def _merge(earlier: Receipt, fresh: Receipt, decoded: Decoded) -> tuple[Receipt,
     rejected = tuple(one for one in fresh.rejected if one.index in open_before)
     accepted_count = decoded.item_count - len(rejected)
     brought = {index: event for index, event in decoded.events.items() if index in open_before}
-    return replace(fresh, rejected=rejected, accepted_count=accepted_count), brought
+    receipt = replace(fresh, rejected=rejected, accepted_count=accepted_count, taken_count=len(brought))
+    return receipt, brought
 
 
 def _verdicts(receipt: Receipt) -> list[tuple[int, str]]:
@@ -318,6 +333,7 @@ def _read_receipt(
             )
             for one in stored["items"]
         ),
+        taken_count=0,
         is_replay=True,
     )
 

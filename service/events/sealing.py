@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.orm import Session
 
@@ -110,7 +110,7 @@ def settle(
     now: datetime,
     say: Callable[[str], None] = lambda _: None,
 ) -> Settled:
-    """Decide what becomes of every event that a sealed period takes; a second call finds what the first wrote.
+    """Decide what becomes of every event that a sealed period takes; a second call finds the first one's.
 
     Args:
         period: sealed; its `cut_seq` says which batches it takes.
@@ -199,7 +199,7 @@ def _reach(session: Session, lake: Lake, platform: Platform, period: Period, cut
 def _days(platform: Platform, span: Span) -> tuple[date, date]:
     """Name the first and the last local day of a span, a day wider on either side.
 
-    The files' days were found when their events were compacted; should the rules of the zone have been amended
+    The files' days were found when their events were compacted. Should the zone's rules have been amended
     since, the rows' instants still decide, and their files are among these.
     """
     first_on, last_on = local_day(span.start_at, platform.zone), local_day(span.end_at, platform.zone)
@@ -274,7 +274,7 @@ def _files(session: Session, period: Period) -> list[LakeFile]:
     return [
         file
         for kind in ("counted", "verdicts")
-        for file in manifest.files_of_period(session, period.platform_id, period.id, cast("Kind", kind))
+        for file in manifest.files_of_period(session, period.platform_id, period.id, kind)
     ]
 
 

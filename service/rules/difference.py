@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from service.rules import words
 from service.rules.rulebook import Rulebook
+from service.runtime import texts
 
 _ITEMISED = ("shares", "weights")
 
@@ -45,8 +46,8 @@ def _shares(old: Rulebook, new: Rulebook, locale: str) -> Iterator[str]:
                 locale,
                 "changed_share",
                 party=name,
-                new=words.percent(new_bp, locale),
-                old=words.percent(old_bp, locale),
+                new=texts.rate_bp(new_bp, locale),
+                old=texts.rate_bp(old_bp, locale),
             )
 
 

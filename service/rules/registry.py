@@ -13,10 +13,10 @@ from datetime import datetime
 from importlib import resources
 from typing import Any, cast
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, insert, select
 from sqlalchemy.orm import Session
 
-from service.core import digests, spans
+from service.core import spans
 from service.core.errors import Conflict, FieldError, NotFound
 from service.core.spans import PeriodUnit
 from service.events import types
@@ -26,6 +26,7 @@ from service.parties.platforms import Platform
 from service.rules import rulebook as rulebooks
 from service.rules.rulebook import Rulebook, Surroundings
 from service.rules.tables import rulebook as rulebook_table
+from service.runtime import db
 
 
 class RetroactiveRule(Conflict):
@@ -97,7 +98,8 @@ def publish(
         NotFound: the platform has no founding rulebook yet.
     """
     loaded = rulebooks.load(document, _surroundings(session, platform))
-    _lock(session, platform.id)
+    # One publication of a platform at a time counts the versions and adds the next.
+    db.lock(session, "rulebook", platform.id)
     versions = history(session, platform.id)
     if not versions:
         raise NotFound(f"Platform {platform.id} has no founding rulebook; publish that one first.")
@@ -130,7 +132,8 @@ def publish_founding(
         AlreadyFounded: the platform has another founding rulebook.
     """
     loaded = rulebooks.load(document, _surroundings(session, platform))
-    _lock(session, platform.id)
+    # One publication of a platform at a time counts the versions and adds the next.
+    db.lock(session, "rulebook", platform.id)
     versions = history(session, platform.id)
     if versions:
         if versions[0].rulebook != loaded:
@@ -190,13 +193,6 @@ def _surroundings(session: Session, platform: Platform) -> Surroundings:
         partner_ids=frozenset(one.id for one in partners.listing(session, platform.id)),
         has_parent=platform.parent_id is not None,
     )
-
-
-def _lock(session: Session, platform_id: str) -> None:
-    """Let one publication of a platform at a time count versions and add the next."""
-    frame = digests.framed(b"rulebook", platform_id.encode())
-    key = int.from_bytes(digests.sha256(frame)[:8], "big", signed=True)
-    session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 def _check_date(platform: Platform, last: Published, in_force_from_at: datetime, now: datetime) -> None:

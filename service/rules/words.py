@@ -1,22 +1,20 @@
 """The rulebook in words: one plain sentence or two a clause, in Vietnamese and English.
 
 Owns the sentences. They are made from the same document that executes, so that what people read is what is
-done; explanations cite a clause by its key. Law: two rulebooks whose texts are the same differ
-in their titles at most.
+done; explanations cite a clause by its key. Law: two rulebooks with the same texts differ in
+their titles at most.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
 from babel import Locale
 from babel.lists import format_list
-from babel.numbers import format_currency, format_decimal, format_percent
 
-from service.core.currencies import exponent_of
 from service.rules.rulebook import ACTOR_POINTS_MAX, EVENT_POINTS_MAX, LOCALES, Rulebook
+from service.runtime import texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ def render(rulebook: Rulebook, locale: str, *, currency: str) -> list[Clause]:
         UnknownCurrency: no such currency.
     """
     assert locale in LOCALES, "a rulebook is written in the languages of the service"
-    texts = {
+    sentences = {
         "shares": _shares(rulebook, locale),
         "method": say(locale, f"method_{rulebook.method}"),
         "weights": say(locale, "weights", listed=_listed(locale, _weights(rulebook, locale))),
@@ -58,12 +56,7 @@ def render(rulebook: Rulebook, locale: str, *, currency: str) -> list[Clause]:
         "challenge": say(locale, "challenge", wait=_counted(locale, "hour", rulebook.challenge_window_h)),
         "payout": _payout(rulebook, locale, currency),
     }
-    return [Clause(key, _TITLES[locale][key], text) for key, text in texts.items()]
-
-
-def percent(share_bp: int, locale: str) -> str:
-    """Write basis points as a percentage, exactly: 1250 is 12.5%, and 12,5% in Vietnamese."""
-    return format_percent(Decimal(share_bp).scaleb(-4), format="#,##0.##%", locale=locale)
+    return [Clause(key, _TITLES[locale][key], text) for key, text in sentences.items()]
 
 
 def points(count: int, locale: str) -> str:
@@ -95,7 +88,7 @@ def say(locale: str, key: str, **values: str) -> str:
 
 def _shares(rulebook: Rulebook, locale: str) -> str:
     listed = [
-        say(locale, "share", party=name, percent=percent(share_bp, locale))
+        say(locale, "share", party=name, percent=texts.rate_bp(share_bp, locale))
         for name, share_bp in parties(rulebook, locale).items()
     ]
     return say(locale, "shares", listed=_listed(locale, listed))
@@ -121,15 +114,13 @@ def _minimum_points(rulebook: Rulebook, locale: str) -> str:
 def _payout(rulebook: Rulebook, locale: str, currency: str) -> str:
     if rulebook.minimum_payout_minor == 0:
         return say(locale, "no_minimum_payout")
-    amount = Decimal(rulebook.minimum_payout_minor).scaleb(-exponent_of(currency))
-    # Not rounded to the decimals that are in everyday use, which are fewer than the standard's for some.
-    text = format_currency(amount, currency, locale=locale, decimal_quantization=False)
-    return say(locale, "minimum_payout", amount=text)
+    amount = texts.money(rulebook.minimum_payout_minor, currency, locale)
+    return say(locale, "minimum_payout", amount=amount)
 
 
 def _counted(locale: str, noun: str, count: int) -> str:
     form = Locale(locale).plural_form(count)
-    return say(locale, f"{noun}_{form}", count=format_decimal(count, locale=locale))
+    return say(locale, f"{noun}_{form}", count=texts.number(count, locale))
 
 
 def _listed(locale: str, items: Iterable[str]) -> str:
@@ -243,8 +234,8 @@ _SENTENCES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
                 " cho từng nội dung."
             ),
             "actor_limit": (
-                "Một người tương tác mang lại tổng cộng hơn {points} trong một kỳ bị coi là lỗi; những gì"
-                " người đó làm trong kỳ không được tính."
+                "Nếu các sự kiện của một người tương tác trong một kỳ trị giá tổng cộng hơn {points}, kể "
+                "cả điều chỉnh, thì bị coi là lỗi; những gì người đó làm trong kỳ không được tính."
             ),
             "minimum_points": (
                 "Nhà sáng tạo có ít hơn {points} trong kỳ không được chia tiền cho kỳ đó; số điểm của họ "
@@ -314,8 +305,9 @@ _SENTENCES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
                 "below zero; for events that name no person, the same holds for each content."
             ),
             "actor_limit": (
-                "A person who gives more than {points} in all in a period is taken for a fault; nothing "
-                "that this person did in the period is counted."
+                "If the events of one person in a period are worth more than {points} together, "
+                "corrections included, they are taken for a fault; nothing that this person did in the "
+                "period is counted."
             ),
             "minimum_points": (
                 "Creators with fewer than {points} in a period get no money for it, and their points are "

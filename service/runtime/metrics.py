@@ -1,8 +1,9 @@
 """Metrics: what the processes count, in the form that Prometheus reads.
 
-Owns the names of all instruments. Refuses labels whose values have no bound: routes are templates, and nobody's
-id is ever a label. The library chooses at its import whether processes of one server share their counts (when
-PROMETHEUS_MULTIPROC_DIR names a folder), so it is imported by the first count, after that folder is known.
+Owns the names of all instruments. Refuses labels whose values have no bound: routes are templates, and
+nobody's id is ever a label. The library chooses at its import whether processes of one server share their
+counts (when PROMETHEUS_MULTIPROC_DIR names a folder), so it is imported by the first count, after that folder
+is known.
 """
 
 import os
@@ -60,7 +61,7 @@ def ticked(at: datetime, *, overdue_s: int) -> None:
 
 
 def application() -> Callable[..., Any]:
-    """Make the WSGI application that shows the metrics, of all processes that share a folder or of this one."""
+    """Make the WSGI application that shows the metrics of this process, or of all that share a folder."""
     from prometheus_client import make_wsgi_app
 
     _instruments()

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from service.calendar import periods
-from service.calendar.periods import Period
 from service.closing import estimates, stages
 from service.events import compaction
 from service.jobs import queue
@@ -73,8 +72,12 @@ def find(session: Session, platform: Platform, *, now: datetime) -> Iterator[Due
     compact_at = compaction.due_at(session, platform.id)
     if compact_at is not None and compact_at <= now:
         yield Due("compact", "", compact_at)
+    for stage in stages.due(session, platform.id):
+        if stage.due_at <= now:
+            yield Due(stage.job, stage.period_id, stage.due_at)
     for period in periods.listing(session, platform.id):
-        yield from _of_period(session, platform, period, now)
+        if period.posted_at is not None and not period.is_historic:
+            yield Due("pay", period.id, period.posted_at)
     estimate_at = estimates.due_at(session, platform.id, now=now)
     if estimate_at is not None and estimate_at <= now:
         yield Due("estimate", "", estimate_at)
@@ -89,14 +92,3 @@ def slot_of(now: datetime, every_s: int) -> datetime:
     """Find the beginning of the slot of `every_s` seconds that `now` lies in."""
     elapsed_s = int(now.timestamp())
     return datetime.fromtimestamp(elapsed_s - elapsed_s % every_s, UTC)
-
-
-def _of_period(session: Session, platform: Platform, period: Period, now: datetime) -> Iterator[Due]:
-    close_at = stages.close_due_at(session, period)
-    if close_at is not None and close_at <= now:
-        yield Due("close", period.id, close_at)
-    post_at = stages.post_due_at(session, period)
-    if post_at is not None and post_at <= now:
-        yield Due("post", period.id, post_at)
-    if period.posted_at is not None and not period.is_historic:
-        yield Due("pay", period.id, period.posted_at)

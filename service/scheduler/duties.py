@@ -6,7 +6,7 @@ done after its last step.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from service.ledger import balances
 from service.parties import platforms
 from service.parties.actors import Actor, ActorKind
 from service.payouts import batches, settlement
+from service.payouts.batches import NothingDue
 from service.runtime import db
 from service.wiring import System, tools
 
@@ -56,7 +57,7 @@ def compact(shift: Shift) -> Result:
     """Move the event log into the lake."""
     system = shift.system
     done = compaction.run(system.database, system.lake, shift.run.platform_id, now=shift.now)
-    return _finish(shift, {"event_count": done.event_count, "file_count": done.file_count})
+    return _finish(shift, asdict(done))
 
 
 def close(shift: Shift) -> Result:
@@ -96,10 +97,11 @@ def pay(shift: Shift) -> Result:
     run = shift.run
     with db.transaction(shift.system.database) as session:
         platform = platforms.get(session, run.platform_id)
-        batch = batches.submit_due(
-            session, platform, provider=shift.system.provider, actor=shift.actor, now=shift.now
-        )
-        result = {"batch": None if batch is None else str(batch.id)}
+        result: Result
+        try:
+            result = {"batch": str(batches.submit(session, platform, actor=shift.actor, now=shift.now).id)}
+        except NothingDue:
+            result = {"batch": None}
         queue.finish(session, run, result=result, now=shift.now)
     return result
 
@@ -114,9 +116,9 @@ def settle(shift: Shift) -> Result:
         system.vault,
         platform_id=run.platform_id,
         owner=run.owner,
-        now_of=shift.now_of,
+        clock=shift.now_of,
     )
-    return _finish(shift, {"sent_count": done.sent_count, "settled_count": done.settled_count})
+    return _finish(shift, asdict(done))
 
 
 def fold(shift: Shift) -> Result:

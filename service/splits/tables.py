@@ -37,10 +37,14 @@ share = Table(
     Column("version", Integer, primary_key=True),
     Column("party_kind", Text, primary_key=True),
     Column("party_id", Text, primary_key=True),
-    Column("origin_period_id", Text, primary_key=True, doc="Earlier than the period for late events' points."),
+    Column(
+        "origin_period_id", Text, primary_key=True, doc="Earlier than the period for late events' points."
+    ),
     Column("points_e4", Points, nullable=False),
     Column("amount_minor", Minor, nullable=False),
-    Column("walk", JSONB, nullable=False, doc="By type: events, quantity, points; what was excluded by clause."),
+    Column(
+        "walk", JSONB, nullable=False, doc="By type: events, quantity, points; what was excluded by clause."
+    ),
     ForeignKeyConstraint(
         ["platform_id", "period_id", "version"], ["split.platform_id", "split.period_id", "split.version"]
     ),

@@ -277,6 +277,24 @@ def test_a_proof_for_another_place_is_refused(index, size):
     assert not verify_inclusion(CT_LEAVES[5], index, size, proof, merkle_root(CT_LEAVES))
 
 
+@pytest.mark.parametrize("index", [-1, 1])
+def test_a_sole_leaf_stands_at_no_other_place(index):
+    """Its proof is empty, so only the place can betray it."""
+    root = merkle_root([b"leaf"])
+
+    assert verify_inclusion(b"leaf", 0, 1, [], root)
+    assert not verify_inclusion(b"leaf", index, 1, [], root)
+
+
+@pytest.mark.parametrize("size_bytes", [0, 31, 33, 64])
+def test_a_step_that_is_no_digest_is_refused(size_bytes):
+    """A root made to measure would let one leaf be cut out of another's bytes; no tree has such a node."""
+    step = b"x" * size_bytes
+    root = sha256(b"\x01" + step + sha256(b"\x00leaf"))
+
+    assert not verify_inclusion(b"leaf", 1, 2, [step], root)
+
+
 def test_a_proof_that_was_changed_is_refused():
     """Each step, and their number and order, is needed."""
     proof = inclusion_proof(CT_LEAVES, 5)

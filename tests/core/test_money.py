@@ -1,6 +1,7 @@
 """Money: whole minor units of one currency, read and written exactly."""
 
 import operator
+from dataclasses import FrozenInstanceError
 
 import pytest
 from hypothesis import example, given, settings
@@ -79,6 +80,15 @@ def test_two_currencies_never_meet(act):
 def test_the_same_number_in_two_currencies_is_not_equal():
     """Nothing of one is not nothing of the other."""
     assert Money(0, "USD") != Money(0, "VND")
+
+
+def test_an_amount_does_not_change():
+    """Another amount is another value, so money can be shared and hashed."""
+    money = Money(1, "VND")
+
+    with pytest.raises(FrozenInstanceError):
+        money.minor = 2
+    assert 1 == len({money, Money(1, "VND")})
 
 
 @pytest.mark.parametrize("act", [operator.mul, operator.truediv, operator.floordiv, operator.mod])

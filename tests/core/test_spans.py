@@ -2,6 +2,7 @@
 
 import io
 import struct
+from dataclasses import FrozenInstanceError
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -110,6 +111,16 @@ def test_a_span_is_kept_in_utc_whatever_zone_it_was_given_in():
     assert timedelta(hours=23) == local.length
 
 
+def test_spans_and_periods_do_not_change():
+    """Bounds are frozen once a period is opened."""
+    period = period_of(utc(2026, 11, 21), SAIGON, "month")
+
+    with pytest.raises(FrozenInstanceError):
+        period.name = "2026-12"
+    with pytest.raises(FrozenInstanceError):
+        period.span.end_at = utc(2026, 12, 1)
+
+
 @pytest.mark.parametrize("end_at", [utc(2026, 1, 1), utc(2025, 12, 31)])
 def test_an_empty_or_backward_span_is_refused(end_at):
     """The shortest span is a microsecond."""
@@ -206,13 +217,21 @@ def test_a_day_starts_at_its_first_existing_or_first_of_two_midnights(zone, day,
     assert (start_at, length) == (span.start_at, span.length)
 
 
-def test_a_skip_across_midnight_ends_within_the_day():
+@pytest.mark.parametrize(
+    ("skips_at", "start_at"),
+    [
+        ("23:30", utc(2026, 4, 26, 4, 30)),
+        ("23:29:59", utc(2026, 4, 26, 4, 29, 59)),
+        ("24", utc(2026, 4, 26, 5)),
+    ],
+)
+def test_a_skip_across_midnight_ends_within_the_day(skips_at, start_at):
     """Toronto went from 23:30 on 30 March 1919 straight to 00:30; the zone here does so each April."""
-    zone = zone_of("<-05>5<-04>,M4.4.6/23:30,M10.4.0/2")
+    zone = zone_of(f"<-05>5<-04>,M4.4.6/{skips_at},M10.4.0/2")
 
-    assert Span(utc(2026, 4, 26, 4, 30), utc(2026, 4, 27, 4)) == day_span(date(2026, 4, 26), zone)
-    assert utc(2026, 4, 26, 4, 30) == day_span(date(2026, 4, 25), zone).end_at
-    assert date(2026, 4, 26) == local_day(utc(2026, 4, 26, 4, 30), zone)
+    assert Span(start_at, utc(2026, 4, 27, 4)) == day_span(date(2026, 4, 26), zone)
+    assert start_at == day_span(date(2026, 4, 25), zone).end_at
+    assert date(2026, 4, 26) == local_day(start_at, zone)
 
 
 def test_a_day_that_has_begun_does_not_end_when_the_clock_shows_the_old_date_again():
@@ -316,6 +335,14 @@ def test_periods_between_are_those_that_share_an_instant():
         SAIGON,
         "month",
     )
+
+
+def test_periods_beyond_the_calendar_are_refused():
+    """No name is given that could not be read."""
+    with pytest.raises(BadPeriodName):
+        names_between(utc(2200, 12, 30), utc(2201, 1, 2), SAIGON, "day")
+    with pytest.raises(BadPeriodName):
+        names_between(utc(1968, 12, 30), utc(1969, 1, 2), SAIGON, "day")
 
 
 def test_there_are_no_periods_between_an_instant_and_itself():

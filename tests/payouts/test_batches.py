@@ -361,16 +361,21 @@ def test_a_creator_has_one_payout_in_flight(due_world: World):
     """The database refuses a second one, whoever writes it."""
     batch = due_world.submit()
 
-    with pytest.raises(IntegrityError), db.transaction(due_world.database) as session:
-        session.execute(
-            text(
-                "INSERT INTO payout (platform_id, id, batch_id, creator_id, provider, currency, amount_minor,"
-                " destination_sealed, destination_hint, state, created_at)"
-                " SELECT platform_id, gen_random_uuid(), batch_id, creator_id, provider, currency, amount_minor,"
-                " destination_sealed, destination_hint, 'approved', created_at FROM payout WHERE batch_id = :batch"
-            ),
-            {"batch": batch.id},
-        )
+    again = """
+        INSERT INTO payout (platform_id, id, batch_id, creator_id, provider, currency, amount_minor,
+                            destination_sealed, destination_hint, state, created_at)
+        SELECT platform_id, gen_random_uuid(), batch_id, creator_id, provider, currency, amount_minor,
+               destination_sealed, destination_hint, :state, created_at
+          FROM payout WHERE batch_id = :batch_id
+    """
+    for state, is_refused in (("approved", True), ("failed", False)):
+        try:
+            with db.transaction(due_world.database) as session:
+                session.execute(text(again), {"batch_id": batch.id, "state": state})
+        except IntegrityError:
+            assert is_refused
+        else:
+            assert not is_refused
 
 
 def test_tallies_count_the_payouts_of_a_batch_by_state(due_world: World):

@@ -184,7 +184,8 @@ def test_the_database_refuses_an_overdraft_and_a_second_booking_of_one_fact(rig:
 
     overdraw = "UPDATE sandbox_account SET balance_minor = -1 WHERE number = :number"
     repeat = """
-        INSERT INTO sandbox_posting (cause, reference, debit_number, credit_number, currency, amount_minor, at)
+        INSERT INTO sandbox_posting
+               (cause, reference, debit_number, credit_number, currency, amount_minor, at)
         SELECT cause, reference, debit_number, credit_number, currency, amount_minor, at
           FROM sandbox_posting WHERE credit_number = :number
     """

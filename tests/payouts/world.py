@@ -17,8 +17,8 @@ from service.parties.actors import OPERATOR, Actor
 from service.parties.platforms import Platform
 from service.payouts import batches, funding, payees, payouts, settlement
 from service.payouts.batches import Batch
-from service.payouts.payouts import Payout
-from service.payouts.providers.base import Provider
+from service.payouts.payouts import History, Payout
+from service.payouts.providers.base import Provider, TransferState
 from service.payouts.providers.sandbox import NAME, Sandbox
 from service.payouts.settlement import Pace, Progress
 from service.payouts.transitions import State
@@ -213,7 +213,7 @@ class World:
         """Read the state of each creator's latest payout."""
         return {one.creator_id: one.state for one in self.payouts(batch)}
 
-    def history(self, creator_id: str) -> payouts.History:
+    def history(self, creator_id: str) -> History:
         """Read the latest payout of a creator with its steps and attempts."""
         with db.transaction(self.database) as session:
             latest = payouts.listing(session, self.platform.id, creator_id=creator_id)[-1]
@@ -233,13 +233,23 @@ class World:
         """Ask the bank what the platform has there."""
         return self.bank.balance(self.platform.id, self.platform.currency)
 
-    def received(self, account_number: str) -> int:
-        """Ask the bank what a creator's account holds."""
-        found = [one.balance_minor for one in self.bank.accounts() if one.number == account_number]
-        return sum(found)
+    def received(self, creator_id: str) -> int:
+        """Ask the bank what arrived at a creator's account and did not go back."""
+        views = [
+            view
+            for one in self.payouts()
+            if one.creator_id == creator_id
+            for view in self.bank.look_up(str(one.id))
+        ]
+        return sum(view.amount_minor for view in views if view.state is TransferState.PAID)
 
     def trial_total(self) -> int:
         """Sum the books: debits less credits of all accounts."""
         with db.transaction(self.database) as session:
             rows = balances.trial_balance(session, self.platform.id)
             return sum(row.debit_minor - row.credit_minor for row in rows)
+
+    def batches(self) -> list[Batch]:
+        """Read the platform's batches."""
+        with db.transaction(self.database) as session:
+            return batches.listing(session, self.platform.id, limit=500)

@@ -1,0 +1,56 @@
+"""Every noun of the API: the modules whose public functions are the operations of the contract."""
+
+from types import ModuleType
+from typing import Final
+
+from service.api import (
+    audit_log,
+    contents,
+    creators,
+    earnings,
+    event_types,
+    events,
+    exports,
+    health,
+    jobs,
+    keys,
+    ledger,
+    limits,
+    partners,
+    payees,
+    payout_batches,
+    payouts,
+    periods,
+    platforms,
+    revenues,
+    rulebooks,
+    splits,
+    staff,
+    statements,
+)
+
+ALL: Final[tuple[ModuleType, ...]] = (
+    audit_log,
+    contents,
+    creators,
+    earnings,
+    event_types,
+    events,
+    exports,
+    health,
+    jobs,
+    keys,
+    ledger,
+    limits,
+    partners,
+    payees,
+    payout_batches,
+    payouts,
+    periods,
+    platforms,
+    revenues,
+    rulebooks,
+    splits,
+    staff,
+    statements,
+)

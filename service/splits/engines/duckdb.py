@@ -1,0 +1,67 @@
+"""The embedded engine: DuckDB in this process, with bounded memory, spilling to a folder.
+
+Refuses nothing by itself; service.runtime.duck bounds what a connection may use.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from service.splits.engines.base import ColumnType, Files, Parameters
+
+FETCH_ROWS = 20_000
+
+_ARROW: dict[ColumnType, pa.DataType] = {
+    "STRING": pa.string(),
+    "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "DATE": pa.date32(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DuckEngine:
+    """DuckDB over connections that `connect` opens, one for each run."""
+
+    connect: Callable[[], duckdb.DuckDBPyConnection]
+
+    @property
+    def label(self) -> str:
+        """Name and version."""
+        return f"duckdb {duckdb.__version__}"
+
+    def run(
+        self, statement: str, files: Files, parameters: Sequence[Parameters]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Run a statement and stream its rows, as service.splits.engines.base.Engine says."""
+        with self.connect() as connection:
+            # The statement sorts what it gives; in between, no order needs memory.
+            connection.execute("SET preserve_insertion_order = false")
+            _open(connection, files)
+            for table in parameters:
+                connection.register(table.name, _arrow(table))
+            cursor = connection.execute(statement)
+            while rows := cursor.fetchmany(FETCH_ROWS):
+                yield from rows
+
+
+def _open(connection: duckdb.DuckDBPyConnection, files: Files) -> None:
+    if files.locations:
+        names = [name for name, _ in files.columns]
+        connection.read_parquet(list(files.locations)).select(*names).create_view(files.name)
+    else:
+        connection.register(files.name, _arrow(Parameters(files.name, files.columns, ())))
+
+
+def _arrow(table: Parameters) -> pa.Table:
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
+    return pa.table(
+        {
+            name: pa.array(values, type=_ARROW[kind])
+            for (name, kind), values in zip(table.columns, columns, strict=True)
+        }
+    )
