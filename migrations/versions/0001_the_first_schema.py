@@ -528,6 +528,7 @@ def upgrade() -> None:
             name=op.f("balance_platform_id_account_id_fk"),
         ),
         sa.PrimaryKeyConstraint("platform_id", "account_id", name=op.f("balance_pk")),
+        postgresql_with={"fillfactor": 50},
     )
     op.create_table(
         "compacted",

@@ -19,6 +19,7 @@ from service.api.contract import Contract
 from service.core import errors
 from service.core.errors import NotFound
 
+NAME: Final = "reference"
 CONTRACT_TYPE: Final = "application/yaml"
 ASSETS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -71,7 +72,7 @@ in <code>detail</code>, and each wrong field in <code>errors</code>.</p>
 
 def blueprint(contract: Contract) -> Blueprint:
     """Make the routes of the reference."""
-    made = Blueprint("reference", __name__)
+    made = Blueprint(NAME, __name__)
     routes: dict[str, Callable[..., Response]] = {
         "/openapi.yaml": lambda: _file(contract.text, CONTRACT_TYPE),
         "/docs": lambda: Response(_PAGE, mimetype="text/html"),

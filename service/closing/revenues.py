@@ -147,7 +147,7 @@ def record(
         entry_id = journal.post(session, entry, now=now).entry_id
     session.execute(
         insert(revenue).values(
-            wanted,
+            **wanted,
             platform_id=platform.id,
             id=revenue_id,
             period_id=joined.id,

@@ -37,11 +37,11 @@ def apportion(pool_minor: int, weights: Sequence[tuple[str, int]], *, seed: byte
     assert type(pool_minor) is int, "a pool is a whole number of minor units"
     assert pool_minor >= 0, "a pool is not negative"
     assert all(type(size) is int for size in sizes), "weights are integers"
+    assert min(sizes, default=0) >= 0, "weights are not negative"
     assert len({key for key, _ in weights}) == len(sizes), "a party appears once"
     total = sum(sizes)
     if total == 0:
         raise NothingToShareBy("No party has a weight above zero, so there is no proportion to divide by.")
-    assert min(sizes) >= 0, "weights are not negative"
 
     parts = []
     remainders = []

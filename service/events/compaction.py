@@ -69,6 +69,7 @@ def run(
     platform_id: str,
     *,
     up_to_seq: int | None = None,
+    chunk_events: int = CHUNK_EVENTS,
     now: datetime,
     say: Callable[[str], None] = lambda _: None,
 ) -> Compacted:
@@ -76,6 +77,7 @@ def run(
 
     Args:
         up_to_seq: the last batch to take; None takes all that are there.
+        chunk_events: how many events are held and recorded at a time, about.
         say: is told of each step.
 
     Raises:
@@ -91,7 +93,7 @@ def run(
     lost: _Chunk | None = None
     while True:
         with db.transaction(database) as session:
-            chunk = _next_chunk(session, platform_id, up_to_seq)
+            chunk = _next_chunk(session, platform_id, up_to_seq, chunk_events)
         if chunk is None:
             return done
         assert chunk != lost, "a chunk that another worker recorded is no longer waiting"
@@ -109,8 +111,8 @@ def run(
             say("Another worker has recorded these batches.")
 
 
-def due_at(session: Session, platform_id: str) -> datetime | None:
-    """Tell from when on a run is due: when a batch has waited WAIT_MAX, or at once for CHUNK_EVENTS events.
+def due_at(session: Session, platform_id: str, *, chunk_events: int = CHUNK_EVENTS) -> datetime | None:
+    """Tell from when on a run is due: when a batch has waited WAIT_MAX, or at once for `chunk_events` events.
 
     Returns:
         None if nothing waits.
@@ -120,7 +122,7 @@ def due_at(session: Session, platform_id: str) -> datetime | None:
     if oldest_at is None:
         return None
     since: datetime = oldest_at
-    return since if event_count >= CHUNK_EVENTS else since + WAIT_MAX
+    return since if event_count >= chunk_events else since + WAIT_MAX
 
 
 def last_compacted_seq(session: Session, platform_id: str) -> int:
@@ -129,7 +131,9 @@ def last_compacted_seq(session: Session, platform_id: str) -> int:
     return session.scalar(query) or 0
 
 
-def _next_chunk(session: Session, platform_id: str, up_to_seq: int | None) -> _Chunk | None:
+def _next_chunk(
+    session: Session, platform_id: str, up_to_seq: int | None, chunk_events: int
+) -> _Chunk | None:
     query = select(event_batch.c.seq, event_batch.c.accepted_count)
     waiting = session.execute(
         _waiting(query, platform_id, up_to_seq).order_by(event_batch.c.seq).limit(CHUNK_BATCHES)
@@ -139,7 +143,7 @@ def _next_chunk(session: Session, platform_id: str, up_to_seq: int | None) -> _C
     for row in waiting:
         seqs.append(row.seq)
         event_count += row.accepted_count
-        if event_count >= CHUNK_EVENTS:
+        if event_count >= chunk_events:
             break
     if not seqs:
         return None

@@ -181,7 +181,7 @@ def walk(
     With `filters.account` only the lines that touch it come: the account's own ledger. Consume the stream
     within the session's transaction.
     """
-    query = _lines(platform_id).add_columns(*_HEADER).where(*_conditions(platform_id, filters))
+    query = _lines(platform_id).where(*_conditions(platform_id, filters))
     if filters.account is not None:
         query = query.where(_touches(platform_id, filters.account))
     query = query.order_by(line.c.entry_id, line.c.position).execution_options(yield_per=_STREAMED_ROWS)

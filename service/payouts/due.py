@@ -15,7 +15,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from service.ledger import balances
-from service.ledger.accounts import Role
+from service.ledger.accounts import AccountRef, Role
 from service.parties.platforms import Platform
 from service.payouts.tables import payee, payout
 from service.payouts.transitions import IN_FLIGHT
@@ -68,10 +68,29 @@ def listing(session: Session, platform: Platform, *, now: datetime) -> list[Due]
 
     The minimum payout is that of the rulebook in force at `now`; a balance of exactly the minimum is paid.
     """
-    minimum_minor = registry.in_force(session, platform.id, now).rulebook.minimum_payout_minor
     held = balances.of_role(session, platform.id, Role.CREATOR_PAYABLE, platform.currency)
-    in_flight = _in_flight(session, platform)
-    payees = _payees(session, platform)
+    return _judged(session, platform, held, now=now)
+
+
+def of_creator(session: Session, platform: Platform, creator_id: str, *, now: datetime) -> Due | None:
+    """Tell what would become of one creator's balance, as `listing` does; None when nothing is payable."""
+    ref = AccountRef(Role.CREATOR_PAYABLE, creator_id)
+    held = {creator_id: balances.of(session, platform.id, ref, platform.currency)}
+    return next(iter(_judged(session, platform, held, creator_id, now=now)), None)
+
+
+def _judged(
+    session: Session,
+    platform: Platform,
+    held: Mapping[str, int],
+    only: str | None = None,
+    *,
+    now: datetime,
+) -> list[Due]:
+    """Give every balance above zero its verdict; `only` names the one creator there is, if there is one."""
+    minimum_minor = registry.in_force(session, platform.id, now).rulebook.minimum_payout_minor
+    in_flight = _in_flight(session, platform, only)
+    payees = _payees(session, platform, only)
     found = []
     for creator_id, payable_minor in sorted(held.items()):
         if payable_minor <= 0:
@@ -106,19 +125,19 @@ def _verdict(*, is_in_flight: bool, has_payee: bool, is_enough: bool) -> Standin
     return Standing.PAYABLE if is_enough else Standing.BELOW_MINIMUM
 
 
-def _in_flight(session: Session, platform: Platform) -> set[str]:
-    rows = session.scalars(
-        select(payout.c.creator_id).where(
-            payout.c.platform_id == platform.id,
-            payout.c.currency == platform.currency,
-            payout.c.state.in_([state.value for state in IN_FLIGHT]),
-        )
+def _in_flight(session: Session, platform: Platform, creator_id: str | None) -> set[str]:
+    query = select(payout.c.creator_id).where(
+        payout.c.platform_id == platform.id,
+        payout.c.currency == platform.currency,
+        payout.c.state.in_([state.value for state in IN_FLIGHT]),
     )
-    return set(rows)
+    if creator_id is not None:
+        query = query.where(payout.c.creator_id == creator_id)
+    return set(session.scalars(query))
 
 
-def _payees(session: Session, platform: Platform) -> dict[str, Row[Any]]:
-    rows = session.execute(
-        select(payee).where(payee.c.platform_id == platform.id, payee.c.currency == platform.currency)
-    )
-    return {row.creator_id: row for row in rows}
+def _payees(session: Session, platform: Platform, creator_id: str | None) -> dict[str, Row[Any]]:
+    query = select(payee).where(payee.c.platform_id == platform.id, payee.c.currency == platform.currency)
+    if creator_id is not None:
+        query = query.where(payee.c.creator_id == creator_id)
+    return {row.creator_id: row for row in session.execute(query)}

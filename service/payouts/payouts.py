@@ -6,7 +6,7 @@ creator and destination never change; a payout and its ledger entries always say
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +21,7 @@ from service.payouts.tables import payout, payout_attempt, payout_step
 from service.payouts.transitions import Booking, State, booking_of
 
 PAGE_MAX: Final = 500
+STREAM_ROWS: Final = 5_000
 
 _REACHED_AT: Final = {State.SENT: "sent_at", State.PAID: "settled_at"}
 
@@ -105,6 +106,15 @@ def listing(
         query = query.where(payout.c.id > after)
     rows = session.execute(query.order_by(payout.c.id).limit(min(limit, PAGE_MAX)))
     return [from_row(row) for row in rows]
+
+
+def stream(session: Session, platform_id: str, *, batch_id: uuid.UUID | None = None) -> Iterator[Payout]:
+    """Read all payouts, or those of a batch, in the order of their ids, a few thousand at a time."""
+    query = select(*COLUMNS).where(payout.c.platform_id == platform_id)
+    if batch_id is not None:
+        query = query.where(payout.c.batch_id == batch_id)
+    rows = session.execute(query.order_by(payout.c.id).execution_options(yield_per=STREAM_ROWS))
+    return (from_row(row) for row in rows)
 
 
 def get(session: Session, platform_id: str, payout_id: uuid.UUID) -> History:

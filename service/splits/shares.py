@@ -9,19 +9,27 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, cast
 
-from sqlalchemy import Row, case, collate, func, insert, select
+from sqlalchemy import Row, Select, case, collate, func, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.core.digests import framed
 from service.core.errors import NotFound
 from service.runtime import db
-from service.splits.methods import KINDS, Share
+from service.splits.methods import KINDS, PartyKind, Share
 from service.splits.tables import share as share_table
 from service.splits.tables import split as split_table
 
 STREAM_ROWS = 5_000
+
+_ORDER: Final = (
+    case({kind: number for number, kind in enumerate(KINDS)}, value=share_table.c.party_kind),
+    # By code point, as Python sorts.
+    collate(share_table.c.party_id, "C"),
+    collate(share_table.c.origin_period_id, "C"),
+)
+"""The order of a split's shares: kind, party, period of origin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,23 +162,24 @@ def versions(session: Session, platform_id: str, period_id: str) -> list[Split]:
 
 def stream(session: Session, split: Split) -> Iterator[Share]:
     """Read a split's shares in their order, a few thousand at a time."""
-    rank = case({kind: number for number, kind in enumerate(KINDS)}, value=share_table.c.party_kind)
-    rows = session.execute(
-        select(share_table)
-        .where(
-            share_table.c.platform_id == split.platform_id,
-            share_table.c.period_id == split.period_id,
-            share_table.c.version == split.version,
-        )
-        # By code point, as Python sorts.
-        .order_by(
-            rank,
-            collate(share_table.c.party_id, "C"),
-            collate(share_table.c.origin_period_id, "C"),
-        )
-        .execution_options(yield_per=STREAM_ROWS)
-    )
+    rows = session.execute(_ordered(split).execution_options(yield_per=STREAM_ROWS))
     return (_share(row) for row in rows)
+
+
+def page(
+    session: Session, split: Split, *, after: tuple[str, str, str] | None = None, limit: int = 100
+) -> list[Share]:
+    """Read some of a split's shares in their order.
+
+    Args:
+        after: kind, party and period of origin of the share before the first one.
+    """
+    query = _ordered(split)
+    if after is not None:
+        kind, party_id, origin_period_id = after
+        place = (KINDS.index(cast("PartyKind", kind)), party_id, origin_period_id)
+        query = query.where(tuple_(*_ORDER) > tuple_(*place))
+    return [_share(row) for row in session.execute(query.limit(limit))]
 
 
 def of_period(session: Session, platform_id: str, period_id: str, version: int | None = None) -> list[Share]:
@@ -246,6 +255,18 @@ def _frame(one: Share, walk: str) -> bytes:
         walk,
     )
     return framed(*(part.encode() for part in parts))
+
+
+def _ordered(split: Split) -> Select[Any]:
+    return (
+        select(share_table)
+        .where(
+            share_table.c.platform_id == split.platform_id,
+            share_table.c.period_id == split.period_id,
+            share_table.c.version == split.version,
+        )
+        .order_by(*_ORDER)
+    )
 
 
 def _walk_text(walk: Mapping[str, Any]) -> str:

@@ -12,12 +12,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from service.calendar import periods
 from service.core.money import Money
 from service.ledger import journal as ledger_journal
 from service.ledger.journal import Filters
+from service.payouts import payouts as payout_rows
+from service.splits import shares as share_rows
+from service.statements import statement
+from service.statements.formats import csv
 from service.statements.formats.csv import Cell
 
 JOURNAL_HEADER: Final = (
@@ -40,6 +46,35 @@ JOURNAL_HEADER: Final = (
 )
 """One row a line: its amount is the debit of one account and the credit of its counterpart."""
 
+PAYOUTS_HEADER: Final = (
+    "payout_id",
+    "batch_id",
+    "creator_id",
+    "provider",
+    "state",
+    "amount",
+    "currency",
+    "destination_hint",
+    "provider_reference",
+    "reason",
+    "created_at",
+    "settled_at",
+)
+
+SHARES_HEADER: Final = (
+    "period_id",
+    "version",
+    "party_kind",
+    "party_id",
+    "origin_period_id",
+    "points",
+    "amount",
+    "currency",
+    "rulebook_sha256",
+    "shares_sha256",
+)
+"""A creator has a row for each period whose events earned it; the amounts of a period sum to its pool."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -47,6 +82,10 @@ class Table:
 
     header: Sequence[str]
     rows: Iterator[Sequence[Cell]]
+
+    def pieces(self, *, has_bom: bool = False) -> Iterator[str]:
+        """Write it as CSV, piece by piece."""
+        return csv.stream(self.header, self.rows, has_bom=has_bom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +121,61 @@ def journal(session: Session, platform_id: str, filters: Filters | None = None) 
         for entry, line in walked
     )
     return Table(JOURNAL_HEADER, rows)
+
+
+def payouts(session: Session, platform_id: str, *, batch_id: UUID | None = None) -> Table:
+    """List every payout, or those of one batch, with its present state, by id."""
+    rows = (
+        (
+            one.id,
+            one.batch_id,
+            one.creator_id,
+            one.provider,
+            one.state.value,
+            Money(one.amount_minor, one.currency),
+            one.currency,
+            one.destination_hint,
+            one.provider_reference,
+            one.reason,
+            one.created_at,
+            one.settled_at,
+        )
+        for one in payout_rows.stream(session, platform_id, batch_id=batch_id)
+    )
+    return Table(PAYOUTS_HEADER, rows)
+
+
+def shares(session: Session, platform_id: str, *, period_id: str | None = None) -> Table:
+    """List every share of each period's newest split, or of one period's, by period and in its own order.
+
+    Raises:
+        NotFound: the platform has no such period. One that is not split has no rows.
+    """
+    if period_id is None:
+        names = [one.id for one in periods.listing(session, platform_id)]
+    else:
+        names = [periods.get(session, platform_id, period_id).id]
+    return Table(SHARES_HEADER, _shares(session, platform_id, names))
+
+
+def _shares(session: Session, platform_id: str, names: Sequence[str]) -> Iterator[Sequence[Cell]]:
+    for name in names:
+        split = share_rows.latest(session, platform_id, name)
+        if split is None:
+            continue
+        for one in share_rows.stream(session, split):
+            yield (
+                split.period_id,
+                split.version,
+                one.party_kind,
+                one.party_id,
+                one.origin_period_id,
+                statement.points_text(one.points_e4),
+                Money(one.amount_minor, split.currency),
+                split.currency,
+                split.rulebook_sha256,
+                split.shares_sha256,
+            )
 
 
 def totals(table: Table) -> Totals:

@@ -7,6 +7,7 @@ again at any later time, a statement has the same values.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -22,12 +23,16 @@ from service.parties import creators
 from service.parties.platforms import Platform
 from service.runtime.vault import Vault
 from service.splits import shares
-from service.splits.shares import Share, Split
+from service.splits.methods import Share
+from service.splits.shares import Split
 from service.statements import chain
 from service.statements.statement import Balance, Kind, Line, Statement
 
 POSTING: Final = "period_posted"
 """The kind of the entry that books a split."""
+
+_INSTANT: Final = timedelta(microseconds=1)
+"""From the last instant of a period, when its earnings count, to its end."""
 
 _KINDS: Final = MappingProxyType(
     {
@@ -128,7 +133,10 @@ def _balance(moves: Iterable[_Move], since: Balance | None = None) -> Balance:
 
 
 def _earned(session: Session, split: Split, creator_id: str) -> list[Share]:
-    raise NotImplementedError
+    """Read the creator's shares of the split that was posted."""
+    found = shares.of_creator(session, split.platform_id, creator_id, split.period_id)
+    assert all(one.version == split.version for one in found), "what is posted has no newer version"
+    return [one.share for one in found]
 
 
 def _earnings(period: Period, split: Split, earned: Sequence[Share], own: Sequence[_Move]) -> Iterator[Line]:
@@ -139,13 +147,12 @@ def _earnings(period: Period, split: Split, earned: Sequence[Share], own: Sequen
     for share in sorted(
         earned, key=lambda share: (share.origin_period_id != period.id, share.origin_period_id)
     ):
-        is_booked = share.amount_minor != 0 and posting is not None
         yield Line(
             kind=Kind.PERIOD_SHARE if share.origin_period_id == period.id else Kind.LATE_SHARE,
-            at=period.span.end_at if posting is None else posting.entry.effective_at,
+            at=period.span.end_at - _INSTANT if posting is None else posting.entry.effective_at,
             amount_minor=share.amount_minor,
             reference=f"{period.id}/{split.version}",
-            entry_id=posting.entry.id if is_booked and posting is not None else None,
+            entry_id=posting.entry.id if posting is not None and share.amount_minor else None,
             origin_period_id=share.origin_period_id,
             points_e4=share.points_e4,
         )

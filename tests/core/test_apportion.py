@@ -239,9 +239,19 @@ def test_without_any_weight_there_is_nothing_to_share_by(weights):
         (1, named(1.0)),
         (1, named(True)),
         (1, named(2, -1)),
+        (1, named(1, -1)),
         (1, [("a", 1), ("a", 1)]),
     ],
-    ids=["pool < 0", "float pool", "bool pool", "float weight", "bool weight", "weight < 0", "party twice"],
+    ids=[
+        "pool < 0",
+        "float pool",
+        "bool pool",
+        "float weight",
+        "bool weight",
+        "weight < 0",
+        "no weight in sum",
+        "party twice",
+    ],
 )
 def test_what_the_callers_vouch_for_is_asserted(pool, weights):
     """Each of these is a mistake of ours, never an input."""

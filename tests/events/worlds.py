@@ -1,7 +1,7 @@
 """What the tests of this room share: a platform, events, bodies, a seal, and a look into the lake."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,20 +31,36 @@ DAY = timedelta(days=1)
 TYPES: Mapping[str, EventType] = {one.name: one for one in types.DEFAULTS}
 
 
+class Killed(Exception):  # noqa: N818 — it stands for no error.
+    """The end of a process, at a step of its work."""
+
+
+def killer(at_step: int) -> Callable[[str], None]:
+    """Make a listener that ends the work at its n-th step."""
+    steps = iter(range(at_step + 1))
+
+    def say(_: str) -> None:
+        if next(steps) == at_step:
+            raise Killed
+
+    return say
+
+
 def event(event_id: str = "e-1", **changes: Any) -> dict[str, Any]:
     """Make a valid event; members of `data` may be given by their names, None removes a member."""
+    data: dict[str, Any] = {"creator": "c-1", "content": "v-1", "actor": "u-1", "quantity": 1}
     made: dict[str, Any] = {
         "specversion": "1.0",
         "id": event_id,
         "source": "app",
         "type": "view",
         "time": "2026-11-20T04:00:00Z",
-        "data": {"creator": "c-1", "content": "v-1", "actor": "u-1", "quantity": 1},
+        "data": data,
     }
     for name, value in changes.items():
-        place = made["data"] if name in {"creator", "content", "actor", "quantity"} else made
+        place = data if name in data else made
         if value is None:
-            del place[name]
+            place.pop(name, None)
         else:
             place[name] = value
     return made

@@ -203,7 +203,10 @@ ACTS = st.one_of(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings.default.max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(acts=st.lists(ACTS, max_size=14))
 def test_the_banks_books_balance_whatever_happens(rig: SandboxRig, acts):
     """Law: all balances sum to zero, each is the sum of its postings, none but the bank's is below zero, and

@@ -1,18 +1,22 @@
 """The settlement under every trouble at once: each creator is paid once or not at all, and the books say so.
 
 The first test draws worlds at random; the second kills the process before every statement and every commit of
-a small run, one after the other.
+small runs, one after the other.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.payouts import settlement
 from service.payouts.batches import NothingDue, WrongBatchState
 from service.payouts.providers.base import TransferState
+from service.payouts.settlement import Pace
 from service.payouts.transitions import SETTLED, State
 from service.runtime import db
 from service.runtime.db import Database
@@ -38,7 +42,10 @@ ACTS = st.lists(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings.default.max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     people=CREATORS, funds_share=st.sampled_from([0, 1, 2, 4]), sends=CUTS, look_ups=LOOK_UP_CUTS, acts=ACTS
 )
@@ -65,33 +72,44 @@ def test_each_creator_is_paid_once_or_not_at_all_whatever_happens(
     _check_once_or_not_at_all(world, amounts_minor, funded_minor)
 
 
-def test_a_run_that_is_killed_anywhere_is_finished_by_the_next_one(module_database: Database):
+SAMPLE = 20
+"""Points of each run at which it is killed; with SOAK set, all of them are tried."""
+
+
+@pytest.mark.parametrize(
+    ("ending", "state"), [("0004", State.PAID), ("0001", State.FAILED), ("0002", State.RETURNED)]
+)
+def test_a_run_that_is_killed_anywhere_is_finished_by_the_next_one(
+    module_database: Database, ending: str, state: State
+):
     """Law: before every statement and every commit, of ours and of the bank, the death costs nothing."""
-    total = _killed_run(World(module_database), None)
-    for point in range(total):
-        world = World(module_database)
+    world = World(module_database, pace=Pace(watch_s=1))
+    _killed_run(world, "first", ending, None)
+    # The first run also opened accounts; those after it are all alike.
+    total = _killed_run(world, "second", ending, None)
+    points = range(total) if os.environ.get("SOAK") else sorted(Random(total).sample(range(total), SAMPLE))
+    for point in points:
+        creator_id = f"killed-at-{point}"
 
-        _killed_run(world, point)
-
+        reached = _killed_run(world, creator_id, ending, point)
         _let_all_settle(world)
-        _check_once_or_not_at_all(world, {"an": 700, "binh": 300, "chau": 200}, 1_200)
-        assert {"an": State.PAID, "binh": State.FAILED, "chau": State.RETURNED} == world.states(), point
-    print("POINTS", total)
-    assert total > 100
+
+        assert (point + 1, state) == (reached, world.states()[creator_id])
+    people = ["first", "second", *(f"killed-at-{point}" for point in points)]
+    _check_once_or_not_at_all(world, dict.fromkeys(people, 700), 700 * len(people))
 
 
-def _killed_run(world: World, point: int | None) -> int:
-    """Run a small batch to its end, and die at one point of it; return how many points there are."""
-    world.pay({"an": (700, "970400010004"), "binh": (300, "970400020001"), "chau": (200, "970400030002")})
-    passed = 0
+def _killed_run(world: World, creator_id: str, ending: str, point: int | None) -> int:
+    """Pay one creator, and die at one point of the settlement; return how many points were reached."""
+    world.pay({creator_id: (700, f"97040001{ending}")})
+    reached = 0
 
     def listen(moment: str, statement: str) -> None:
-        nonlocal passed
-        if moment == "after":
-            return
-        passed += 1
-        if point is not None and passed == point + 1:
-            raise Killed
+        nonlocal reached
+        if moment != "after":
+            reached += 1
+            if reached - 1 == point:
+                raise Killed
 
     stop = db.on_statement(world.database, listen)
     try:
@@ -99,10 +117,10 @@ def _killed_run(world: World, point: int | None) -> int:
             world.step()
             world.clock.move(hours=1)
     except Killed:
-        assert point is not None
+        assert point is not None, "only the run that is to be killed is"
     finally:
         stop()
-    return passed
+    return reached
 
 
 def _act(world: World, wire: Wire, batch: Any, name: str, value: Any) -> None:

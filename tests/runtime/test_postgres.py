@@ -121,12 +121,15 @@ def _kill(endpoint: Endpoint) -> None:
     assert cluster.postmaster(endpoint.data_dir) is None or _server(endpoint).wait(10) is None
 
 
-def _spawn(script: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:
-    """Run a Python script in a process of its own, at the repository's root."""
+def _spawn(script: str, *arguments: str, path: Path | None = None, **environ: str) -> subprocess.Popen[str]:
+    """Run a Python script in a process of its own, at the repository's root, with `path` to import from first."""
+    paths = [str(path)] if path else []
+    if "PYTHONPATH" in os.environ:
+        paths.append(os.environ["PYTHONPATH"])
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script), *arguments],
         cwd=ROOT,
-        env={**os.environ, **environ},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environ},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -388,7 +391,7 @@ def test_a_moved_folder_keeps_its_database(new_var_dir: Path) -> None:
 def test_a_server_without_its_programs_is_started_from_those_that_are_there(var_dir: Path) -> None:
     """A wheel that was replaced while its server ran: the server could load nothing more."""
     package = _copied_wheel(var_dir.parent / "old")
-    old = _spawn(_START, str(var_dir), PYTHONPATH=str(package.parent))
+    old = _spawn(_START, str(var_dir), path=package.parent)
     assert old.communicate(timeout=60)[0].startswith("postgresql")
     shutil.rmtree(package)
     assert postgres.running(var_dir) is None
@@ -438,9 +441,7 @@ def test_an_ordinary_user_runs_the_server_as_oneself(new_var_dir: Path) -> None:
         print(json.dumps([shared, owner, postgres.running(Path(sys.argv[1]))]))
     """
     ids = (str(user.pw_uid), str(user.pw_gid))
-    run = _spawn(
-        script, str(new_var_dir), *ids, PYTHONPATH=str(wheel.parent), HOME="/", PYTHONDONTWRITEBYTECODE="1"
-    )
+    run = _spawn(script, str(new_var_dir), *ids, path=wheel.parent, HOME="/", PYTHONDONTWRITEBYTECODE="1")
 
     said = run.communicate(timeout=60)[0]
 
@@ -483,7 +484,7 @@ def test_programs_out_of_reach_are_copied_beside_the_data(new_var_dir: Path) -> 
     private = new_var_dir.parent / "private"
     private.mkdir(mode=0o700)
     wheel = _copied_wheel(private)
-    run = _spawn(_START, str(new_var_dir), PYTHONPATH=str(wheel.parent))
+    run = _spawn(_START, str(new_var_dir), path=wheel.parent)
     assert run.communicate(timeout=60)[0].startswith("postgresql")
 
     endpoint = postgres.running(new_var_dir)

@@ -1,0 +1,66 @@
+"""Turn values into pages: one environment, one set of filters, texts in the visitor's language."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from flask import Response, make_response, render_template, request
+
+from service.parties.platforms import LOCALES, Platform
+from service.runtime import texts
+from service.web import visit
+from service.wiring import System
+
+
+def page(
+    system: System,
+    template: str,
+    *,
+    platform: Platform | None,
+    values: Mapping[str, Any],
+    status: int = 200,
+) -> Response:
+    """Render a template in the visitor's language.
+
+    Args:
+        template: a file of service/web/templates.
+        platform: whose page it is; its zone and currency format what is shown.
+        values: what the template shows.
+    """
+    locale = visit.locale_of(platform)
+    translator = texts.translator(locale)
+    zone = platform.zone if platform is not None else ZoneInfo("UTC")
+    html = render_template(
+        template,
+        locale=locale,
+        _=translator.gettext,
+        ngettext=translator.ngettext,
+        platform=platform,
+        languages=[(one, _here_in(one)) for one in LOCALES],
+        money=partial(_money, locale=locale),
+        number=partial(texts.number, locale=locale),
+        points=partial(texts.points, locale=locale),
+        rate=partial(texts.rate_bp, locale=locale),
+        period_name=partial(texts.period_name, locale=locale),
+        instant=partial(_instant, zone=zone, locale=locale),
+        **values,
+    )
+    response = make_response(html, status)
+    response.headers["Content-Language"] = locale
+    response.headers["Vary"] = "Accept-Language, Cookie"
+    return visit.keep_language(response, system)
+
+
+def _money(amount_minor: int, currency: str, *, locale: str) -> str:
+    return texts.money(amount_minor, currency, locale)
+
+
+def _instant(at: datetime | None, *, zone: ZoneInfo, locale: str) -> str:
+    return "" if at is None else texts.instant(at, zone, locale)
+
+
+def _here_in(locale: str) -> str:
+    return f"{request.path}?{urlencode({**request.args.to_dict(), 'lang': locale})}"
