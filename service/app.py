@@ -4,7 +4,6 @@ Laws: every request gets an id and one log line; every fault of the API is a pro
 one says its request id and nothing else; no answer leaves while a transaction of its request is open.
 """
 
-import importlib.util
 import re
 import time
 import uuid
@@ -19,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 from service.api import contract, dispatch, nouns, problems, reference
 from service.core.errors import Fault
 from service.runtime import metrics
+from service.web import pages
 from service.wiring import System
 
 REQUEST_HEADER: Final = "X-Request-Id"
@@ -59,20 +59,14 @@ def create(system: System) -> Flask:
     for blueprint in dispatch.blueprints(system, known, nouns.ALL):
         app.register_blueprint(blueprint)
     app.register_blueprint(reference.blueprint(known))
-    _add_pages(app, system)
+    app.register_blueprint(pages.blueprint(system))
     for moment, listener in (("begin", _began), ("commit", _ended), ("rollback", _ended)):
         event.listen(system.database.engine, moment, listener)
     app.before_request(_begin)
-    app.register_error_handler(Exception, _explain)
+    app.register_error_handler(Exception, lambda fault: _explain(system, fault))
     is_behind_tls = system.settings.public_url.startswith("https://")
     app.after_request(lambda response: _finish(response, is_behind_tls=is_behind_tls))
     return app
-
-
-def _add_pages(app: Flask, system: System) -> None:
-    if importlib.util.find_spec("service.web.pages") is not None:
-        pages = importlib.import_module("service.web.pages")
-        app.register_blueprint(pages.blueprint(system))
 
 
 def _begin() -> None:
@@ -92,16 +86,25 @@ def _trace() -> dict[str, str]:
     return {"trace_id": match[1], "parent_span_id": match[2], "span_id": span_id}
 
 
-def _explain(fault: Exception) -> Response:
-    """Answer a fault as a problem, log what nobody expected."""
+def _explain(system: System, fault: Exception) -> Response:
+    """Answer a fault as a problem, or to a browser as a page; log what nobody expected."""
     known = _known(fault)
     metrics.refused(known.slug)
-    response = problems.response(known, instance=request.path, request_id=g.request_id)
+    if _is_browser():
+        response = pages.explain(system, known)
+    else:
+        response = problems.response(known, instance=request.path, request_id=g.request_id)
     if isinstance(fault, HTTPException):
         response.headers.extend(
-            (name, value) for name, value in fault.get_headers() if name in {"Allow", "Retry-After"}
+            (name, value) for name, value in fault.get_headers() if name == "Allow"
         )
     return response
+
+
+def _is_browser() -> bool:
+    """Tell whether a person is looking: browsers name HTML first, and the API is not for them."""
+    preferred = request.accept_mimetypes.best_match([problems.MEDIA_TYPE, "text/html"])
+    return preferred == "text/html" and not request.path.startswith("/v1/")
 
 
 def _known(fault: Exception) -> Fault:

@@ -77,4 +77,4 @@ def _prepare_metrics(var_dir: Path) -> None:
 def _forget_worker(_server: Any, worker: Any) -> None:
     from prometheus_client import multiprocess
 
-    multiprocess.mark_process_dead(worker.pid)
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -14,7 +14,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.closing.tools import Tools
-from service.closing.tools import Tools
 from service.core.errors import Fault, Unavailable
 from service.events.lake import Lake
 from service.parties import creators, platforms
@@ -99,11 +98,6 @@ def assemble(settings: Settings, database: Database) -> System:
 def tools(system: System) -> Tools:
     """Gather what the long acts of closing work with; makes the engine, so web workers never call it."""
     return Tools(database=system.database, lake=system.lake, engine=system.make_engine())
-
-
-def tools(system: System) -> Tools:
-    """Give what the long acts of closing work with; this loads the engine."""
-    return Tools(system.database, system.lake, system.make_engine())
 
 
 def link_url(system: System, token: str) -> str:

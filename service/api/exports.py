@@ -1,6 +1,6 @@
 """Exports as CSV: the journal, the trial balance, payouts, shares.
 
-A table is read within its transaction into a file that grows on disk, and sent after the transaction has ended:
+A table is read within its transaction into a file that grows on disk, and sent after the transaction ended:
 a slow reader holds no connection, memory stays flat, and a fault while reading is a problem instead of half a
 table.
 """

@@ -1,23 +1,22 @@
 """Commands about the books: statements, exports, the audit, and checks of what was handed out."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
+from sqlalchemy.orm import Session
 
 from service.api import strict_json
 from service.audit import recompute as recomputing
 from service.audit import replay
-from service.calendar import periods
 from service.cli import options, terminal
 from service.cli.terminal import command, show
 from service.parties import platforms
 from service.runtime import clock, db
-from service.splits import shares
-from service.statements import exports, gather, verification
-from service.statements.formats import csv as csv_format
-from service.statements.formats import json as json_format
+from service.statements import documents, exports, verification
+from service.statements.exports import Table
+from service.statements.formats import csv
 from service.wiring import tools
 
 
@@ -41,7 +40,7 @@ _output = click.option(
 @options.platform
 @options.period
 @click.option("--creator", "creator_id", required=True, metavar="ID")
-@options.chosen("--format", ("csv", "json"), default="csv", show_default=True)
+@options.chosen("--format", documents.FORMS, default="csv", show_default=True)
 @options.chosen("--locale", platforms.LOCALES, default="vi", show_default=True)
 @_output
 def statement(
@@ -55,21 +54,25 @@ def statement(
 ) -> None:
     """Write a creator's statement of a posted period."""
     with options.acted() as (system, session, now):
-        platform = platforms.get(session, platform_id)
-        values = gather.creator_statement(
-            session, platform, creator_id, period_id, vault=system.vault, now=now
+        document = documents.write(
+            session,
+            platforms.get(session, platform_id),
+            creator_id,
+            period_id,
+            form="json" if as_json else format,
+            locale=locale,
+            vault=system.vault,
+            now=now,
         )
-    if as_json or format == "json":
-        _write([json_format.render(values)], output)
-    else:
-        _write([csv_format.render(values, locale)], output)
+    _write([document.content], output)
 
 
-def _export(name: str, rows: exports.Export, summary: str) -> None:
+def _export(name: str, read: Callable[[Session, str], Table], summary: str) -> None:
     def act(platform_id: str, output: Path | None, as_json: bool) -> None:
         with options.acted() as (_, session, _now):
             platforms.get(session, platform_id)
-            _write(rows(session, platform_id), output)
+            table = read(session, platform_id)
+            _write((piece.encode() for piece in csv.stream(table.header, table.rows)), output)
         if as_json and output is not None:
             show({"file": output, "size_bytes": output.stat().st_size}, as_json)
 
@@ -80,7 +83,20 @@ def _export(name: str, rows: exports.Export, summary: str) -> None:
 _export("journal", exports.journal, "Every line of every entry.")
 _export("trial-balance", exports.trial_balance, "The balance of every account; debits equal credits.")
 _export("payouts", exports.payouts, "Every payout with its state.")
-_export("shares", exports.shares, "Every share of every split.")
+
+
+@command(export, "shares")
+@options.platform
+@options.period
+@_output
+def export_shares(platform_id: str, period_id: str, output: Path | None, as_json: bool) -> None:
+    """Every share of a period's split."""
+    with options.acted() as (_, session, _now):
+        platforms.get(session, platform_id)
+        table = exports.shares(session, platform_id, period_id=period_id)
+        _write((piece.encode() for piece in csv.stream(table.header, table.rows)), output)
+    if as_json and output is not None:
+        show({"file": output, "size_bytes": output.stat().st_size}, as_json)
 
 
 @command(None, "audit")
@@ -121,22 +137,18 @@ def recompute(platform_id: str, period_id: str, as_json: bool) -> None:
     """Score and split a period again from its sealed events; exit code 1 when a share differs."""
     with options.opened() as system:
         with db.transaction(system.database) as session:
-            period = periods.get(session, platform_id, period_id)
-            booked = shares.latest(session, platform_id, period_id)
             now = clock.now(session)
-        if booked is None:
-            terminal.fail(f"Period {period.id} is {period.state}: it has no split yet.", terminal.BAD_INPUT)
         result = recomputing.run(tools(system), platform_id, period_id, now=now)
     show(result, as_json)
     if result.differences:
         sys.exit(terminal.CHECK_FAILED)
 
 
-def _write(parts: Iterable[str], output: Path | None) -> None:
+def _write(parts: Iterable[bytes], output: Path | None) -> None:
     if output is None:
         for part in parts:
             click.echo(part, nl=False)
         return
-    with output.open("w", encoding="utf-8", newline="") as handle:
+    with output.open("wb") as handle:
         for part in parts:
             handle.write(part)

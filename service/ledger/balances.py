@@ -76,9 +76,9 @@ def of(
 
 
 def of_role(session: Session, platform_id: str, role: Role, currency: str) -> dict[str, int]:
-    """Read the balances of all accounts of a role: owner to minor units on the normal side, zeros included."""
+    """Read the balances of all accounts of a role by owner: minor units on the normal side, zeros too."""
     rows = session.execute(
-        _every(_NOW, "account.role = :role AND account.currency = CAST(:currency AS char(3))", "account.id"),
+        _every(_NOW, _OF_ROLE),
         {"platform_id": platform_id, "role": role.value, "currency": currency},
     )
     return {row.owner: _on_normal_side(role, int(row.debit_minor), int(row.credit_minor)) for row in rows}
@@ -92,7 +92,7 @@ def listing(
     Args: after: the id of the last account of the page before; limit: at most LISTING_MAX.
     """
     rows = session.execute(
-        _every(_NOW, "account.id > CAST(:after AS bigint)", "account.id LIMIT CAST(:limit AS integer)"),
+        _every(_NOW, _PAGE),
         {"platform_id": platform_id, "after": after or 0, "limit": min(limit, LISTING_MAX)},
     )
     return [_account_balance(row) for row in rows]
@@ -104,9 +104,7 @@ def by_account(session: Session, platform_id: str, *, at: datetime | None = None
     Args: at: counts what is effective before it; None: everything posted.
     """
     rows = session.execute(
-        _every(
-            _NOW if at is None else _AT, "TRUE", 'account.role, account.owner COLLATE "C", account.currency'
-        ),
+        _every(_NOW if at is None else _AT, _BY_NAME),
         {"platform_id": platform_id} if at is None else {"platform_id": platform_id, "at": at},
         execution_options={"yield_per": _STREAMED_ROWS},
     )
@@ -169,9 +167,9 @@ def _account_balance(row: Row[Any]) -> AccountBalance:
     )
 
 
-def _every(sums: str, condition: str, order: str) -> TextClause:
+def _every(sums: str, tail: str) -> TextClause:
     """Compose the reading of many accounts from constants of this module."""
-    return text(f"{sums} WHERE {condition} ORDER BY {order}")
+    return text(sums + tail)
 
 
 # Each statement joins the platform out of a materialized row, for the reason that accounts.py gives.
@@ -210,18 +208,31 @@ _AT: Final = """
                   FROM effective) AS side
          GROUP BY account_id
     )
-    SELECT account.id, account.role, account.owner, account.currency, summed.debit_minor, summed.credit_minor
+    SELECT account.id, account.role, account.owner, account.currency,
+           summed.debit_minor, summed.credit_minor
       FROM book
       JOIN account USING (platform_id)
       JOIN summed ON summed.account_id = account.id
 """
+
+_OF_ROLE: Final = (
+    " WHERE account.role = CAST(:role AS text) AND account.currency = CAST(:currency AS char(3))"
+)
+
+_PAGE: Final = """
+     WHERE account.id > CAST(:after AS bigint)
+     ORDER BY account.id
+     LIMIT CAST(:limit AS integer)
+"""
+
+_BY_NAME: Final = ' ORDER BY account.role COLLATE "C", account.owner COLLATE "C", account.currency'
 
 _TRIAL: Final = """
     SELECT role, currency, count(*) AS account_count, sum(debit_minor) AS debit_minor,
            sum(credit_minor) AS credit_minor
       FROM ({}) AS each
      GROUP BY role, currency
-     ORDER BY role, currency
+     ORDER BY role COLLATE "C", currency
 """
 
 _TRIAL_NOW: Final = text(_TRIAL.format(_NOW))

@@ -11,6 +11,7 @@ Columns are named as in the API: ids, `*_at` instants in UTC, amounts as decimal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods
 from service.core.money import Money
+from service.ledger import balances
 from service.ledger import journal as ledger_journal
 from service.ledger.journal import Filters
 from service.payouts import payouts as payout_rows
@@ -45,6 +47,17 @@ JOURNAL_HEADER: Final = (
     "key",
 )
 """One row a line: its amount is the debit of one account and the credit of its counterpart."""
+
+TRIAL_BALANCE_HEADER: Final = (
+    "role",
+    "owner",
+    "debit",
+    "credit",
+    "balance",
+    "normal_side",
+    "currency",
+)
+"""One row an account: turnovers, and the balance on its normal side; debits and credits sum to the same."""
 
 PAYOUTS_HEADER: Final = (
     "payout_id",
@@ -121,6 +134,26 @@ def journal(session: Session, platform_id: str, filters: Filters | None = None) 
         for entry, line in walked
     )
     return Table(JOURNAL_HEADER, rows)
+
+
+def trial_balance(session: Session, platform_id: str, *, at: datetime | None = None) -> Table:
+    """List what every account turned over and holds, by role and owner.
+
+    Args: at: counts what is effective before it; None: everything posted.
+    """
+    rows = (
+        (
+            one.account.role.value,
+            one.account.owner,
+            Money(one.debit_minor, one.currency),
+            Money(one.credit_minor, one.currency),
+            Money(one.balance_minor, one.currency),
+            "debit" if one.account.role.is_debit_normal else "credit",
+            one.currency,
+        )
+        for one in balances.by_account(session, platform_id, at=at)
+    )
+    return Table(TRIAL_BALANCE_HEADER, rows)
 
 
 def payouts(session: Session, platform_id: str, *, batch_id: UUID | None = None) -> Table:

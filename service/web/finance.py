@@ -1,8 +1,9 @@
 """Finance's pages: periods and payout batches with what can be done next, the books at a glance, the jobs."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
 
 from flask import Blueprint, Response, redirect
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from service.closing import computing, estimates, stages
 from service.core.errors import NotFound
 from service.jobs import queue
 from service.ledger import balances
+from service.ledger.balances import RoleBalance
 from service.parties import platforms, staff
 from service.parties.platforms import Platform
 from service.parties.staff import Staff
@@ -22,12 +24,21 @@ from service.payouts import payouts as payout_acts
 from service.runtime import clock, db
 from service.splits import shares
 from service.splits.shares import Split
+from service.statements import exports
+from service.statements.exports import Table
+from service.statements.formats import csv
 from service.web import render, visit
 from service.web.visit import Visit
 from service.wiring import System
 
 JOBS_SHOWN = 12
 PAYOUTS_SHOWN = 200
+EXPORT_MEMORY_BYTES = 1_048_576
+EXPORTS: Mapping[str, Callable[[Session, str], Table]] = {
+    "journal": exports.journal,
+    "trial-balance": exports.trial_balance,
+    "payouts": exports.payouts,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,15 @@ class PeriodRow:
     pool_minor: int
     split: Split | None
     steps: Sequence[Step]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """All debits and all credits of one currency: equal, or the books are broken."""
+
+    currency: str
+    debit_minor: int
+    credit_minor: int
 
 
 def add_to(pages: Blueprint, system: System) -> None:
@@ -68,6 +88,22 @@ def add_to(pages: Blueprint, system: System) -> None:
             found = payout_acts.listing(session, platform.id, batch_id=batch_id, limit=PAYOUTS_SHOWN)
         values = {"batch": batch, "tallies": tallies, "payouts": found, "payouts_max": PAYOUTS_SHOWN}
         return _page(system, "finance_batch.html", platform, person, seen, values)
+
+    @pages.get("/finance/exports/<name>.csv")
+    def finance_export(name: str) -> Response:
+        with db.transaction(system.database) as session:
+            _, platform, _ = _who(session, system)
+            if name not in EXPORTS:
+                raise NotFound(f"There is no export {name!r}; choose from {', '.join(EXPORTS)}.")
+            spool = SpooledTemporaryFile(max_size=EXPORT_MEMORY_BYTES)  # noqa: SIM115 — the response closes it.
+            table = EXPORTS[name](session, platform.id)
+            for piece in csv.stream(table.header, table.rows):
+                spool.write(piece.encode())
+        spool.seek(0)
+        response = Response(spool, mimetype="text/csv")
+        response.call_on_close(spool.close)
+        response.headers["Content-Disposition"] = f'attachment; filename="{platform.id}-{name}.csv"'
+        return response
 
     @pages.post("/finance/periods/<period_id>/<act>")
     def act_on_period(period_id: str, act: str) -> AnyResponse:
@@ -124,14 +160,27 @@ def _who(session: Session, system: System) -> tuple[Visit, Platform, Staff]:
 
 def _overview(session: Session, platform: Platform, seen: Visit) -> dict[str, object]:
     rows = [_row(session, platform, one) for one in reversed(periods.listing(session, platform.id))]
+    trial = balances.trial_balance(session, platform.id)
     return {
         "rows": rows,
         "batches": batches.listing(session, platform.id),
-        "trial": balances.trial_balance(session, platform.id),
+        "trial": trial,
+        "sums": _sums(trial),
         "estimate": estimates.latest(session, platform.id),
         "jobs": queue.listing(session, platform.id, limit=JOBS_SHOWN),
         "standing": due.listing(session, platform, now=seen.now),
+        "standings": due.WORDS,
     }
+
+
+def _sums(trial: Sequence[RoleBalance]) -> list[Sums]:
+    found: dict[str, Sums] = {}
+    for one in trial:
+        known = found.get(one.currency, Sums(one.currency, 0, 0))
+        found[one.currency] = Sums(
+            one.currency, known.debit_minor + one.debit_minor, known.credit_minor + one.credit_minor
+        )
+    return list(found.values())
 
 
 def _row(session: Session, platform: Platform, period: Period) -> PeriodRow:

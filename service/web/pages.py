@@ -23,9 +23,11 @@ def blueprint(system: System) -> Blueprint:
     for module in (public, entrance, creator, finance):
         module.add_to(pages, system)
 
-    def explain(fault: Fault) -> Response:
-        values = {"fault": fault, "request_id": visit.request_id()}
-        return render.page(system, "fault.html", platform=None, values=values, status=fault.status)
-
-    pages.register_error_handler(Fault, explain)
+    pages.register_error_handler(Fault, lambda fault: explain(system, fault))
     return pages
+
+
+def explain(system: System, fault: Fault) -> Response:
+    """Make the page of a fault, also of one that met no page: what happened, and what to do."""
+    values = {"fault": fault, "request_id": visit.request_id()}
+    return render.page(system, "fault.html", platform=None, values=values, status=fault.status)

@@ -1,4 +1,4 @@
-"""Every operation that changes something, with an address and a body that are sound, made from the contract."""
+"""Every operation that changes something, with a sound address and a sound body, made from the contract."""
 
 import copy
 import json
@@ -78,8 +78,8 @@ def schema(operation: Operation) -> Mapping[str, Any]:
 def wrongs(operation: Operation) -> Iterator[Wrong]:
     """Make every body that differs from the sound one in one place, as the schema sees it.
 
-    These are: a member that nobody knows in each object, each needed member left out, and in each place a value
-    of every kind that does not belong there.
+    These are: a member that nobody knows in each object, each needed member left out, and in each place a
+    value of every kind that does not belong there.
     """
     sound = body(operation)
     valid = jsonschema_rs.Draft202012Validator(

@@ -19,7 +19,6 @@ from tests.api.client import Client, Rules
 from tests.api.world import World
 
 HOSTILE_PATHS = [
-    "/",
     "/nothing",
     "/v1",
     "/v1/",
