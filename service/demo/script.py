@@ -271,7 +271,7 @@ def _paying(cast: Cast, month: int, posted_at: datetime) -> Iterator[Act]:
         # The latest month's batch waits for its approval, so that there is something to approve.
         return
     yield Act(posted_at + 120 * _MINUTE, "approving payouts", approve)
-    for wait in (timedelta(hours=3), timedelta(hours=4), _DAY, 3 * _DAY, 5 * _DAY):
+    for wait in (timedelta(hours=3), _DAY, 3 * _DAY):
         yield Act(posted_at + wait, "settling payouts", settle)
 
 

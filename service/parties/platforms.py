@@ -74,6 +74,8 @@ def create(
         if not platform_id.startswith(prefix):
             raise _invalid("/id", f"begin a sub-platform's id with its parent's: {prefix}...")
         own = platform_id.removeprefix(prefix)
+        if currency != parent.currency:
+            raise _invalid("/currency", f"use {parent.currency}: a part shares in its parent's currency")
         if platform_id.count(".") >= DEPTH_MAX:
             raise _invalid("/id", f"platforms nest at most {DEPTH_MAX} deep")
     inputs.check_slug(own, "/id")

@@ -62,7 +62,11 @@ class Sums:
 
 def add_to(pages: Blueprint, system: System) -> None:
     """Add the routes."""
+    _add_views(pages, system)
+    _add_acts(pages, system)
 
+
+def _add_views(pages: Blueprint, system: System) -> None:
     @pages.get("/finance")
     def finance() -> Response:
         with db.transaction(system.database) as session:
@@ -95,16 +99,10 @@ def add_to(pages: Blueprint, system: System) -> None:
             _, platform, _ = _who(session, system)
             if name not in EXPORTS:
                 raise NotFound(f"There is no export {name!r}; choose from {', '.join(EXPORTS)}.")
-            spool = SpooledTemporaryFile(max_size=EXPORT_MEMORY_BYTES)  # noqa: SIM115 — the response closes it.
-            table = EXPORTS[name](session, platform.id)
-            for piece in csv.stream(table.header, table.rows):
-                spool.write(piece.encode())
-        spool.seek(0)
-        response = Response(spool, mimetype="text/csv")
-        response.call_on_close(spool.close)
-        response.headers["Content-Disposition"] = f'attachment; filename="{platform.id}-{name}.csv"'
-        return response
+            return _export(platform, name, EXPORTS[name](session, platform.id))
 
+
+def _add_acts(pages: Blueprint, system: System) -> None:
     @pages.post("/finance/periods/<period_id>/<act>")
     def act_on_period(period_id: str, act: str) -> AnyResponse:
         with db.transaction(system.database) as session:
@@ -130,10 +128,23 @@ def add_to(pages: Blueprint, system: System) -> None:
             if act == "approve":
                 batches.approve(session, platform.id, batch_id, actor=person.actor, now=seen.now)
             elif act == "cancel":
+                staff.require(session, platform.id, person.actor, "finance_maker")
                 batches.cancel(session, platform.id, batch_id, actor=person.actor, now=seen.now)
             else:
                 raise NotFound("A batch can be approved or cancelled.")
         return redirect(f"/finance/batches/{batch_id}", code=303)
+
+
+def _export(platform: Platform, name: str, table: Table) -> Response:
+    """Read a table into a file that grows on disk; it is sent after its transaction ended."""
+    spool = SpooledTemporaryFile(max_size=EXPORT_MEMORY_BYTES)  # noqa: SIM115 — the response closes it.
+    for piece in csv.stream(table.header, table.rows):
+        spool.write(piece.encode())
+    spool.seek(0)
+    response = Response(spool, mimetype="text/csv")
+    response.call_on_close(spool.close)
+    response.headers["Content-Disposition"] = f'attachment; filename="{platform.id}-{name}.csv"'
+    return response
 
 
 def _act_on_period(
