@@ -4,10 +4,10 @@ from typing import Any
 
 from marshmallow import ValidationError, validates_schema
 
-from service.api import paging, problems, schemas
+from service.api import paging, problems
 from service.api.answers import Answer, instant, money, span
 from service.api.calls import Call
-from service.api.schemas import At, Document, Id, Items, Money, Part, Whole, Words
+from service.api.schemas import At, Document, Id, Items, Money, Part, PeriodName, Whole, Words
 from service.closing import revenues
 from service.closing.revenues import DEDUCTIONS_MAX, Deduction, Revenue
 from service.core.errors import FieldError, Invalid
@@ -32,12 +32,13 @@ class _Revenue(Document):
     gross = Part(Money())
     deductions = Items(Part(_Deduction()), most=DEDUCTIONS_MAX, required=False, load_default=list)
     span = Part(_Span(), required=False, load_default=None)
-    period = Words(schemas.ID_LENGTH_MAX, required=False, load_default=None)
+    period = PeriodName(required=False, load_default=None)
 
     @validates_schema
     def _check_time(self, data: dict[str, Any], **_options: Any) -> None:
         if (data["span"] is None) == (data["period"] is None):
-            raise ValidationError("give either a span or a period", "span")
+            wrong = ["give either a span or a period"]
+            raise ValidationError({"span": wrong, "period": wrong})
 
 
 def record(call: Call) -> Answer:

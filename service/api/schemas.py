@@ -17,6 +17,7 @@ from service.core.spans import BadInstant, parse_instant
 ID_LENGTH_MAX: Final = 64
 NAME_LENGTH_MAX: Final = 200
 _ID: Final = r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}"
+_PERIOD: Final = r"[0-9]{4}-([0-9]{2}|W[0-9]{2}|[0-9]{2}-[0-9]{2})"
 _ID_REMEDY: Final = "use 1 to 64 letters, digits and . _ : @ -, beginning with a letter or a digit"
 _MESSAGES: Final[dict[str, Any]] = {
     "required": "this member is needed",
@@ -48,6 +49,7 @@ class Whole(fields.Integer):
         super().__init__(
             strict=True,
             required=options.pop("required", True),
+            allow_none=options.pop("allow_none", False),
             validate=validate.Range(low, high, error=wanted),
             error_messages={"invalid": wanted, "too_large": wanted},
             **options,
@@ -57,6 +59,21 @@ class Whole(fields.Integer):
         if isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return super()._validated(value)
+
+
+class PeriodName(fields.String):
+    """The name of a month, an ISO week or a day."""
+
+    default_error_messages = _MESSAGES | {"invalid": "use a text"}
+
+    def __init__(self, **options: Any) -> None:
+        """Take the form of names; whether there is such a period is for the act to say."""
+        super().__init__(
+            required=options.pop("required", True),
+            allow_none=options.pop("allow_none", False),
+            validate=validate.Regexp(rf"{_PERIOD}\Z", error="use a name such as 2026-10"),
+            **options,
+        )
 
 
 class Words(fields.String):
@@ -69,6 +86,7 @@ class Words(fields.String):
         wanted = f"use 1 to {longest} characters"
         super().__init__(
             required=options.pop("required", True),
+            allow_none=options.pop("allow_none", False),
             validate=validate.Length(1, longest, error=wanted),
             **options,
         )
@@ -83,6 +101,7 @@ class Id(fields.String):
         """Take the form of ids."""
         super().__init__(
             required=options.pop("required", True),
+            allow_none=options.pop("allow_none", False),
             validate=validate.Regexp(rf"{_ID}\Z", error=_ID_REMEDY),
             **options,
         )
@@ -97,6 +116,7 @@ class Choice(fields.String):
         """Take the words."""
         super().__init__(
             required=options.pop("required", True),
+            allow_none=options.pop("allow_none", False),
             validate=validate.OneOf(choices, error=f"choose from {', '.join(choices)}"),
             **options,
         )
@@ -109,7 +129,9 @@ class At(fields.Field[datetime]):
 
     def __init__(self, **options: Any) -> None:
         """Take the usual options."""
-        super().__init__(required=options.pop("required", True), **options)
+        super().__init__(
+            required=options.pop("required", True), allow_none=options.pop("allow_none", False), **options
+        )
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
@@ -133,6 +155,7 @@ class Items(fields.List[Any]):
         super().__init__(
             inner,
             required=options.pop("required", True),
+            allow_none=options.pop("allow_none", False),
             validate=validate.Length(least, most, error=f"give {least} to {most} items"),
             **options,
         )
@@ -145,7 +168,12 @@ class Part(fields.Nested):
 
     def __init__(self, schema: Schema, **options: Any) -> None:
         """Take the object's own schema."""
-        super().__init__(schema, required=options.pop("required", True), **options)
+        super().__init__(
+            schema,
+            required=options.pop("required", True),
+            allow_none=options.pop("allow_none", False),
+            **options,
+        )
 
 
 class Money(Document):

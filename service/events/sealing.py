@@ -123,7 +123,7 @@ def settle(
     with db.transaction(database) as session:
         known = _files(session, period)
     if known:
-        return _describe(lake, period, known)
+        return _describe(period, known, *_recount(lake, period, known))
     compaction.run(database, lake, platform.id, up_to_seq=period.cut_seq, now=now, say=say)
     with db.transaction(database) as session:
         reach = _reach(session, lake, platform, period, period.cut_seq)
@@ -136,12 +136,12 @@ def settle(
         ]
     say(f"Wrote the files of {period.id}.")
     with db.transaction(database) as session:
-        # Two workers may get here, with equal files. One of them records, the other finds that.
+        # Two workers may get here, with equal rows. One of them records, the other finds that.
         db.lock(session, "settle", platform.id, period.id)
         if not _files(session, period):
             manifest.register(session, written, now=now)
         known = _files(session, period)
-    return _describe(lake, period, known)
+    return _describe(period, known, outcome.counts, outcome.origins)
 
 
 @contextmanager
@@ -278,24 +278,30 @@ def _files(session: Session, period: Period) -> list[LakeFile]:
     ]
 
 
-def _describe(lake: Lake, period: Period, files: Sequence[LakeFile]) -> Settled:
+def _recount(lake: Lake, period: Period, files: Sequence[LakeFile]) -> tuple[dict[str, int], dict[str, int]]:
+    """Count what an earlier run found."""
     import duckdb
 
-    verdicts = tuple(file for file in files if file.kind == "verdicts")
+    verdicts = [lake.location(file.stored.path) for file in files if file.kind == "verdicts"]
     with (
         tempfile.TemporaryDirectory(prefix="benefit-ledger-") as scratch,
         closing(duck.connect(temp_dir=Path(scratch))) as connection,
     ):
         lake.attach(connection)
         try:
-            counts, origins = _count(connection, [lake.location(file.stored.path) for file in verdicts])
+            return _count(connection, verdicts)
         except duckdb.IOException as fault:
             raise LakeAway(f"The verdicts of {period.id} could not be read from the lake.") from fault
+
+
+def _describe(
+    period: Period, files: Sequence[LakeFile], counts: Mapping[str, int], origins: Mapping[str, int]
+) -> Settled:
     return Settled(
         platform_id=period.platform_id,
         period_id=period.id,
         counted=tuple(file for file in files if file.kind == "counted"),
-        verdicts=verdicts,
+        verdicts=tuple(file for file in files if file.kind == "verdicts"),
         counts=counts,
         origins=origins,
     )

@@ -176,7 +176,8 @@ def _every(sums: str, tail: str) -> TextClause:
 _NOW: Final = """
     WITH book AS MATERIALIZED (SELECT CAST(:platform_id AS text) AS platform_id),
     unfolded AS MATERIALIZED (
-        SELECT tally.account_id, sum(tally.debit_minor) AS debit_minor, sum(tally.credit_minor) AS credit_minor
+        SELECT tally.account_id, sum(tally.debit_minor) AS debit_minor,
+               sum(tally.credit_minor) AS credit_minor
           FROM book
           JOIN tally USING (platform_id)
          GROUP BY tally.account_id
@@ -265,7 +266,8 @@ _ONE_NOW: Final = text(
 _ONE_AT: Final = text(
     f"""
     {_ONE}
-    SELECT coalesce(debited.amount_minor, 0) AS debit_minor, coalesce(credited.amount_minor, 0) AS credit_minor
+    SELECT coalesce(debited.amount_minor, 0) AS debit_minor,
+           coalesce(credited.amount_minor, 0) AS credit_minor
       FROM found
       LEFT JOIN LATERAL (
           SELECT sum(line.amount_minor) AS amount_minor

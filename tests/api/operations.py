@@ -40,8 +40,9 @@ class Wrong:
     document: Any
 
     def is_at(self, pointer: str) -> bool:
-        """Tell whether a pointer leads to the wrong place, or to the object that it stands in."""
-        return pointer in {self.pointer, self.pointer.rpartition("/")[0]}
+        """Tell whether a pointer leads to the wrong place, into it, or to the object that it stands in."""
+        is_around = pointer in {self.pointer, self.pointer.rpartition("/")[0]}
+        return is_around or pointer.startswith(f"{self.pointer}/")
 
 
 def address(operation: Operation, world: World) -> str:
@@ -59,6 +60,14 @@ def address(operation: Operation, world: World) -> str:
         "rulebook": "0" * 64,
     }
     return operation.path.format_map(filled)
+
+
+def query(operation: Operation, world: World) -> dict[str, str]:
+    """Give the query parameters that an operation needs."""
+    filled = {"role": "bank", "period": world.past_period}
+    return {
+        one.name: filled[one.name] for one in operation.parameters if one.place == "query" and one.is_required
+    }
 
 
 def body(operation: Operation) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def lines_of(client: Client, headers: dict[str, str] | None = None) -> list[Any]
     """Send a request and return its log lines."""
     processors = [structlog.contextvars.merge_contextvars]
     with capture_logs(processors=processors) as lines:
-        client.get("/v1/periods/2026-10?platform=demo.music", headers=headers)
+        client.get("/v1/periods/2026-10", headers=headers, platform="demo.music")
     return lines
 
 

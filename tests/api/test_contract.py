@@ -181,7 +181,9 @@ def test_an_operation_without_a_function_refuses_the_start() -> None:
 def test_an_operation_id_that_is_used_twice_refuses_the_start() -> None:
     """One name, one function."""
     with pytest.raises(ContractBroken, match=r"operation id limits\.get is used twice"):
-        contract.bind([*KNOWN.operations, *(one for one in KNOWN.operations if one.id == "limits.get")], nouns.ALL)
+        contract.bind(
+            [*KNOWN.operations, *(one for one in KNOWN.operations if one.id == "limits.get")], nouns.ALL
+        )
 
 
 def test_a_private_function_is_no_operation(tmp_path: Path) -> None:

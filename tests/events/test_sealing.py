@@ -496,7 +496,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=STEPS)
 @example(steps=[[Sent(17, "a", 1), Sent(16, "a", 1)], "seal", [Sent(16, "a", 1), Sent(16, "b", 1)], "seal"])
 @example(steps=[[Sent(16, "a", 1)], "seal", "seal", "seal", [Sent(16, "a", 1), Sent(17, "a", -2)], "seal"])
