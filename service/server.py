@@ -48,7 +48,7 @@ def serve(settings: Settings, load_app: Callable[[], Flask]) -> None:
     _Application(
         load_app,
         {
-            "bind": settings.bind,
+            "bind": str(settings.bind),
             "workers": settings.web_workers,
             "worker_class": "gthread",
             "threads": THREADS,

@@ -24,7 +24,7 @@ class _Platform(Document):
     period_unit = Choice(*PERIOD_UNITS, required=False)
     locale = Choice(*LOCALES, required=False)
     unknown_creators = Choice(*UNKNOWN_CREATORS, required=False)
-    rulebook = fields.Raw(required=False, load_default=None)
+    rulebook = fields.Raw(required=False, load_default=None, allow_none=False)
 
 
 def listing(call: Call) -> Answer:

@@ -14,7 +14,6 @@ from service.api.strict_json import INTEGER_MAX, escape
 from service.core.errors import FieldError, Invalid
 from service.core.spans import BadInstant, parse_instant
 
-ID_LENGTH_MAX: Final = 64
 NAME_LENGTH_MAX: Final = 200
 _ID: Final = r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}"
 _PERIOD: Final = r"[0-9]{4}-([0-9]{2}|W[0-9]{2}|[0-9]{2}-[0-9]{2})"

@@ -169,8 +169,8 @@ def run(
             )
             rejects.write(b"".join(_ENCODE(one) + b"\n" for one in rejected))
             report(size_bytes + sheet.offset_bytes(), 2 * size_bytes)
-    with db.transaction(database) as session:
-        _write(session, key, path, totals, now=now_of(session), is_finished=True)
+        with db.transaction(database) as session:
+            _write(session, key, path, totals, now=now_of(session), is_finished=True)
     return _imported(platform, path, totals, outlook.first_missing_at, rejects_path)
 
 

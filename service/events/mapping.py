@@ -184,9 +184,7 @@ def maker(mapping: Mapping, columns: Sequence[str]) -> Maker:
     Raises:
         BadMapping: a column that the mapping uses is not among them.
     """
-    for column, pointer in used_columns(mapping).items():
-        if column not in columns:
-            raise _bad(pointer, f"the file has no column {column!r}; it has {', '.join(columns)}")
+    _check_columns(mapping, columns)
     makers = [_template_maker(template, columns) for template in mapping.events]
 
     def make(row: Row) -> Iterator[Made]:
@@ -197,7 +195,12 @@ def maker(mapping: Mapping, columns: Sequence[str]) -> Maker:
 
 
 def times(mapping: Mapping, columns: Sequence[str]) -> Callable[[Row], Iterator[datetime]]:
-    """Prepare the reading of the times of rows alone; those that cannot be read are left out."""
+    """Prepare the reading of the times of rows alone; those that cannot be read are left out.
+
+    Raises:
+        BadMapping: as `maker` says.
+    """
+    _check_columns(mapping, columns)
     rules = {one.time for one in mapping.events}
     readers = [(columns.index(rule.column), _time_reader(rule)) for rule in rules]
 
@@ -208,6 +211,12 @@ def times(mapping: Mapping, columns: Sequence[str]) -> Callable[[Row], Iterator[
                 yield at
 
     return read
+
+
+def _check_columns(mapping: Mapping, columns: Sequence[str]) -> None:
+    for column, pointer in used_columns(mapping).items():
+        if column not in columns:
+            raise _bad(pointer, f"the file has no column {column!r}; it has {', '.join(columns)}")
 
 
 def _template_maker(template: Template, columns: Sequence[str]) -> Callable[[Row], Made]:

@@ -197,7 +197,7 @@ def _connect(url: str, database: str) -> psycopg.Connection[Any]:
         user=parts.username,
         password=parts.password,
         dbname=database,
-        connect_timeout=5,
+        connect_timeout=30,
         application_name="benefit-ledger set-up",
         **_QUERY,
     )

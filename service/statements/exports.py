@@ -25,7 +25,6 @@ from service.ledger.journal import Filters
 from service.payouts import payouts as payout_rows
 from service.splits import shares as share_rows
 from service.statements import statement
-from service.statements.formats import csv
 from service.statements.formats.csv import Cell
 
 JOURNAL_HEADER: Final = (
@@ -91,14 +90,10 @@ SHARES_HEADER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Fixed column names, and rows that are read once, as they are asked for."""
+    """Fixed column names, and rows that are read once, as they are asked for; `csv.stream` writes it."""
 
     header: Sequence[str]
     rows: Iterator[Sequence[Cell]]
-
-    def pieces(self, *, has_bom: bool = False) -> Iterator[str]:
-        """Write it as CSV, piece by piece."""
-        return csv.stream(self.header, self.rows, has_bom=has_bom)
 
 
 @dataclass(frozen=True, slots=True)

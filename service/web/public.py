@@ -14,6 +14,7 @@ from service.parties.platforms import Platform
 from service.rules import registry, words
 from service.runtime import clock, db
 from service.splits import shares
+from service.splits.methods import KINDS
 from service.splits.shares import Split
 from service.web import render, visit
 from service.wiring import System
@@ -23,11 +24,11 @@ SHOWN_STATES = ("published", "approved", "posted")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one kind of party got of a pool; `sum_bp` is its part of the pool, rounded down."""
+    """What one kind of party got of a pool; `part_bp` is its part of the pool, to the nearest basis point."""
 
     kind: str
     amount_minor: int
-    sum_bp: int
+    part_bp: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,13 @@ def _result(session: Session, platform: Platform, period: Period) -> PeriodResul
     assert split is not None, "a published period has a split"
     totals = shares.totals(session, split)
     parts = [
-        Part(kind, amount_minor, amount_minor * 10_000 // split.pool_minor if split.pool_minor else 0)
-        for kind, amount_minor in totals.items()
+        Part(kind, totals[kind], _nearest_bp(totals[kind], split.pool_minor))
+        for kind in KINDS
+        if kind in totals
     ]
     version = registry.get(session, platform.id, split.rulebook_sha256).version
     return PeriodResult(period, split, version, parts, sum(one.amount_minor for one in parts))
+
+
+def _nearest_bp(amount_minor: int, pool_minor: int) -> int:
+    return (20_000 * amount_minor + pool_minor) // (2 * pool_minor) if pool_minor else 0

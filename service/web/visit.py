@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from flask import Response, g, request
 from sqlalchemy.orm import Session
 
-from service.core.errors import Forbidden, NotFound
+from service.core.errors import Forbidden, Unauthenticated
 from service.parties import links
 from service.parties.links import WebSession
 from service.parties.platforms import LOCALES, Platform
@@ -52,12 +52,14 @@ def of_request(session: Session, system: System, kind: links.SubjectKind, now: d
     """Find who is signed in.
 
     Raises:
-        NotFound: nobody, or somebody of another kind; pages then show how to sign in.
+        Unauthenticated: nobody, or somebody of another kind; the page then says how to sign in.
     """
     token = request.cookies.get(cookie_name(system), "")
     found = links.session_of(session, token, pepper=system.pepper, now=now) if token else None
     if found is None or found.subject_kind != kind:
-        raise NotFound("Sign in with a link: your platform, or `benefit-ledger staff link`, gives you one.")
+        raise Unauthenticated(
+            "Sign in with a link: your platform, or `benefit-ledger staff link`, gives you one."
+        )
     return Visit(session=found, token=token, now=now)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -91,7 +91,8 @@ def build(database: Database, var_dir: Path) -> World:
                 staff.register(session, platform_id, staff_id, name, roles, actor=OPERATOR, now=now)
             partners.register(session, platform_id, "arts-fund", "Quỹ Nghệ thuật", actor=OPERATOR, now=now)
             present = periods.ensure_current(session, platforms.get(session, platform_id), now)
-            past_at = present.span.start_at - present.span.length / 2
+            # Two periods back, so that the grace after it is over on every day of the year.
+            past_at = present.span.start_at - present.span.length - timedelta(days=5)
             past = periods.open_from(
                 session, platforms.get(session, platform_id), past_at, actor=OPERATOR, now=now
             )[0]

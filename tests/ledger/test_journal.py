@@ -306,7 +306,7 @@ def test_money_that_moved_on_is_not_taken_back(session: Session, platform: Platf
     journal.post(session, entry((AN, AN_RESERVED, 1), key="k-2"), now=NOW)
     before = stored(session)
 
-    with pytest.raises(InsufficientBalance, match="holds 8 .* 9 would be taken"):
+    with pytest.raises(InsufficientBalance, match=r"holds 8 .* 9 would be taken"):
         _reverse(session, original.entry_id)
     assert before == stored(session)
 

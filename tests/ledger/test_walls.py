@@ -61,7 +61,7 @@ BREACHES = {
     "line_debit_fk": _line(debit="-1"),
     "line_debit_fk ": _line(debit="(SELECT min(id) FROM account WHERE platform_id = 'hoa')"),
     "line_debit_fk  ": _line(debit="(SELECT min(id) FROM account WHERE currency = 'USD')"),
-    "line_platform_id_entry_id_fk": _line(entry_id="-1"),
+    "line_platform_id_entry_id_fk": _line(entry_id="-entry_id"),
     "entry_platform_id_key_key": ENTRY.format(key="key", line_count="1"),
     "entry_lines_check": ENTRY.format(key="'new'", line_count="0"),
     "balance_floor_check": "UPDATE balance SET debit_minor = credit_minor + 1 WHERE floor_minor = 0",

@@ -36,6 +36,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 FAST = {"fsync": "off"}
 
+TIMEOUT_S = 300
+"""After this a process hangs; a busy machine is no failure."""
+
 only_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="Only under root does the server run as somebody else."
 )
@@ -118,7 +121,8 @@ def _server(endpoint: Endpoint) -> psutil.Process:
 
 def _kill(endpoint: Endpoint) -> None:
     _server(endpoint).kill()
-    assert cluster.postmaster(endpoint.data_dir) is None or _server(endpoint).wait(10) is None
+    while cluster.postmaster(endpoint.data_dir) is not None:
+        time.sleep(0.01)
 
 
 def _spawn(script: str, *arguments: str, path: Path | None = None, **environ: str) -> subprocess.Popen[str]:
@@ -158,10 +162,10 @@ def test_a_second_start_shares_the_server(var_dir: Path) -> None:
 def test_processes_that_start_it_at_the_same_moment_get_one_server(new_var_dir: Path) -> None:
     """Four starts on nothing end with one address, and it answers after all four have ended."""
     starts = [_spawn(_START, str(new_var_dir)) for _ in range(4)]
-    said = [start.communicate(timeout=60)[0] for start in starts]
+    said = [start.communicate(timeout=TIMEOUT_S)[0] for start in starts]
 
     endpoint = postgres.running(new_var_dir)
-    assert endpoint is not None
+    assert endpoint is not None, said
     assert [f"{endpoint.app_url}\n"] * 4 == said
 
 
@@ -392,7 +396,7 @@ def test_a_server_without_its_programs_is_started_from_those_that_are_there(var_
     """A wheel that was replaced while its server ran: the server could load nothing more."""
     package = _copied_wheel(var_dir.parent / "old")
     old = _spawn(_START, str(var_dir), path=package.parent)
-    assert old.communicate(timeout=60)[0].startswith("postgresql")
+    assert old.communicate(timeout=TIMEOUT_S)[0].startswith("postgresql")
     shutil.rmtree(package)
     assert postgres.running(var_dir) is None
 
@@ -443,7 +447,7 @@ def test_an_ordinary_user_runs_the_server_as_oneself(new_var_dir: Path) -> None:
     ids = (str(user.pw_uid), str(user.pw_gid))
     run = _spawn(script, str(new_var_dir), *ids, path=wheel.parent, HOME="/", PYTHONDONTWRITEBYTECODE="1")
 
-    said = run.communicate(timeout=60)[0]
+    said = run.communicate(timeout=TIMEOUT_S)[0]
 
     assert [True, user.pw_uid, None] == json.loads(said)
 
@@ -465,7 +469,7 @@ def test_another_user_is_told_whose_database_it_is(var_dir: Path) -> None:
             print(fault)
     """
 
-    said = _spawn(script, str(var_dir)).communicate(timeout=60)[0]
+    said = _spawn(script, str(var_dir)).communicate(timeout=TIMEOUT_S)[0]
 
     assert "belongs to another user. Run as that user, or set another VAR_DIR." in said
 
@@ -485,7 +489,7 @@ def test_programs_out_of_reach_are_copied_beside_the_data(new_var_dir: Path) -> 
     private.mkdir(mode=0o700)
     wheel = _copied_wheel(private)
     run = _spawn(_START, str(new_var_dir), path=wheel.parent)
-    assert run.communicate(timeout=60)[0].startswith("postgresql")
+    assert run.communicate(timeout=TIMEOUT_S)[0].startswith("postgresql")
 
     endpoint = postgres.running(new_var_dir)
 

@@ -45,7 +45,7 @@ def world(session: Session) -> World:
 
 def rows_of(table: Table) -> list[Row]:
     """Read a table as a stranger would."""
-    return list(reader.DictReader(StringIO("".join(table.pieces()), newline="")))
+    return list(reader.DictReader(StringIO("".join(csv.stream(table.header, table.rows)), newline="")))
 
 
 def total(rows: list[Row], column: str) -> int:
@@ -163,7 +163,7 @@ class TestShares:
         """October is open: a header and nothing below."""
         table = exports.shares(world.session, world.platform.id, period_id="2026-10")
 
-        assert ",".join(exports.SHARES_HEADER) + "\r\n" == "".join(table.pieces())
+        assert ",".join(exports.SHARES_HEADER) + "\r\n" == "".join(csv.stream(table.header, table.rows))
 
     def test_a_period_that_is_not_there_is_refused(self, world: World) -> None:
         """Before the first row is asked for."""
@@ -229,7 +229,7 @@ def test_rows_are_read_as_they_are_asked_for(world: World) -> None:
     """The journal is not gathered before its first piece is written."""
     table = exports.journal(world.session, world.platform.id)
 
-    pieces = table.pieces(has_bom=True)
+    pieces = csv.stream(table.header, table.rows, has_bom=True)
 
     assert next(pieces).startswith(csv.BOM + "entry_id,line,")
     assert len(list(pieces)) == 1
