@@ -125,6 +125,14 @@ def due_at(session: Session, platform_id: str, *, chunk_events: int = CHUNK_EVEN
     return since if event_count >= chunk_events else since + WAIT_MAX
 
 
+def newest_seq(session: Session, platform_id: str) -> int:
+    """Tell the number of the last batch in the log; 0 before the first."""
+    newest: int | None = session.scalar(
+        select(func.max(event_batch.c.seq)).where(event_batch.c.platform_id == platform_id)
+    )
+    return newest or 0
+
+
 def last_compacted_seq(session: Session, platform_id: str) -> int:
     """Name the last batch that is compacted; 0 if there is none. Earlier ones may still wait."""
     query = select(func.max(compacted.c.seq)).where(compacted.c.platform_id == platform_id)
@@ -239,11 +247,3 @@ def _record(
             return False
         raise
     return True
-
-
-def newest_seq(session: Session, platform_id: str) -> int:
-    """Tell the number of the last batch in the log; 0 before the first."""
-    newest: int | None = session.scalar(
-        select(func.max(event_batch.c.seq)).where(event_batch.c.platform_id == platform_id)
-    )
-    return newest or 0

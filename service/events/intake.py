@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import zstandard
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -123,15 +123,6 @@ def receive(
         _replace_receipt(session, platform.id, receipt)
     _append(session, platform.id, receipt, decoded.item_count, events, body_zstd, channel)
     return receipt
-
-
-def last_seq(session: Session, platform_id: str) -> int:
-    """Name the last batch of a platform's log; 0 if there is none.
-
-    Held alone, the seal lock makes this the last one that can ever have a number up to it.
-    """
-    query = select(func.max(event_batch.c.seq)).where(event_batch.c.platform_id == platform_id)
-    return session.scalar(query) or 0
 
 
 def _is_final(earlier: Receipt, media_type: str) -> bool:

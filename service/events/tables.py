@@ -47,7 +47,9 @@ event_batch = Table(
     Column("last_at", Instant, doc="The latest time of an accepted event."),
     Column("body_sha256", LargeBinary, nullable=False, doc="Of the bytes as sent, uncompressed."),
     Column("body_zstd", LargeBinary, nullable=False, doc="The bytes as sent."),
-    Column("rejections", JSONB, nullable=False, doc="[{index, id, code, errors}] of rejected items only."),
+    Column(
+        "rejections", JSONB, nullable=False, doc="[{index, id, code, errors}] of the items it does not bring."
+    ),
     UniqueConstraint("platform_id", "id"),
     info=APPEND_ONLY,
 )

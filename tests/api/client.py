@@ -134,7 +134,7 @@ class Client:
             given.setdefault("Authorization", f"Bearer {self.key}")
         if json is not None:
             options["json"] = json
-        response = self.app.test_client().open(path, method=method, headers=given, **options)
+        response = self.app.test_client().open(path, method=method, headers=given, buffered=True, **options)
         self.rules.check(self._operation(method, path), response)
         return response
 

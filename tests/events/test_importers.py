@@ -59,7 +59,7 @@ def klout(folder: Path, rows: int = 5) -> Path:
     """Write a file as Klout's: ids are signed numbers, times in milliseconds."""
     path = folder / "twitter.tsv"
     body = "".join(
-        f"-{7_000_000_000 + row % 3}\t{row}\t{900 + row % 2}\t1\t{1768000000000 + row}\tEastern Standard Time\n"
+        f"-{7_000_000_000 + row % 3}\t{row}\t{900 + row % 2}\t1\t{1768000000000 + row}\tPacific Time\n"
         for row in range(rows)
     )
     path.write_text(KLOUT_HEADER + body, encoding="utf-8")
@@ -414,10 +414,10 @@ def sources() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("mapping", "source"), list(sources()))
-def test_every_shipped_mapping_carries_its_file_through_to_the_seal(
+def test_every_shipped_mapping_carries_its_file_into_the_lake(
     database: Database, tmp_path: Path, mapping: str, source: str
 ) -> None:
-    """All that the file says is counted, and the sum of the quantities is the file's own."""
+    """All that the file says is there, and the sum of the quantities is the file's own."""
     platform = worlds.founded(database)
     open_from(database, platform, datetime(2014, 10, 1, tzinfo=UTC))
     if source == "made":

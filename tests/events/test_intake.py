@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from service.calendar import periods, seal_lock
 from service.core import digests
 from service.core.errors import TooLarge, Unreadable
-from service.events import intake, wire
+from service.events import compaction, intake, wire
 from service.events.intake import Receipt
 from service.events.tables import event_batch, event_receipt, event_type
 from service.parties import creators
@@ -397,7 +397,7 @@ def test_a_seal_waits_for_the_intakes_in_flight_and_takes_them(database: Databas
 
     def last_seq() -> int:
         with db.transaction(database) as session:
-            return intake.last_seq(session, platform.id)
+            return compaction.newest_seq(session, platform.id)
 
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(slow_intake)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods, seal_lock
 from service.calendar.periods import Period
-from service.events import intake, manifest, types, wire
+from service.events import compaction, intake, manifest, types, wire
 from service.events.intake import Receipt
 from service.events.lake import Lake
 from service.events.tables import event_batch
@@ -119,7 +119,7 @@ def seal(database: Database, platform: Platform, period_id: str, *, now: datetim
     with db.transaction(database) as session:
         seal_lock.exclude(session, platform.id)
         period = periods.get(session, platform.id, period_id, lock=True)
-        cut_seq = intake.last_seq(session, platform.id)
+        cut_seq = compaction.newest_seq(session, platform.id)
         return periods.advance(session, period, "sealed", actor=OPERATOR, now=now, cut_seq=cut_seq)
 
 

@@ -111,7 +111,7 @@ def test_one_key_from_many_callers_posts_once(books: Database) -> None:
 
 
 def test_a_second_caller_of_a_key_waits_and_replays(books: Database) -> None:
-    """It cannot know the outcome before the first one commits. Even money that the first took is no overdraft."""
+    """It cannot know before the first one commits; the money that the first took is no overdraft."""
     _within(books, lambda session: journal.post(session, entry((CLEARING, AN, 7)), now=NOW))
     asked = entry((AN, AN_RESERVED, 7), key="k-2")
     with ThreadPoolExecutor(1) as pool:
@@ -174,7 +174,8 @@ def _together(act: Callable[[int], T], callers: Sequence[int]) -> list[T]:
 def _await_blocked(books: Database, future: Future[Posted]) -> None:
     """Return when a session of this database waits for a lock."""
     query = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     deadline = time.monotonic() + DEADLINE_S
     while not _within(books, lambda session: session.scalar(query)):
