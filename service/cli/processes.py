@@ -72,7 +72,7 @@ def tick(as_json: bool) -> None:
 def migrate(as_json: bool) -> None:
     """Bring the database to the newest schema, as the owner role."""
     known = settings.read(os.environ)
-    owner_url, app_role = known.database_owner_url, migrations.APP_ROLE
+    owner_url, app_role = known.database_owner_url, postgres.APP_ROLE
     if known.database_url is None:
         endpoint = postgres.start(known.var_dir, say=terminal.say)
         owner_url = endpoint.owner_url

@@ -139,21 +139,31 @@ def _await_ready(settings: Settings, child: Child, say: Say) -> None:
 
 def _watch(settings: Settings, children: list[Child], say: Say) -> None:
     """Start again what has ended, slower when it ends again and again; bring the database back too."""
+    known = postgres.running(settings.var_dir)
     while True:
         time.sleep(WATCH_EVERY_S)
         if settings.database_url is None and postgres.running(settings.var_dir) is None:
             say("The database is away; starting it again ...")
             with suppress(Unavailable):
-                postgres.start(settings.var_dir, say=say)
+                again = postgres.start(settings.var_dir, say=say)
+                if known is not None and again.port != known.port:
+                    # Somebody else has the old port by now; the children know that one only.
+                    for child in children:
+                        _stop(child)
+                known = again
         for child in children:
-            assert child.process is not None, "all were started"
-            if child.process.poll() is None:
-                continue
-            lived_s = time.monotonic() - child.start_at_s
-            child.restart_count = 0 if lived_s > RESTART_WAIT_MAX_S else child.restart_count + 1
-            say(f"{child.name} ended with {child.process.returncode}; starting it again ...")
-            time.sleep(min(2**child.restart_count, RESTART_WAIT_MAX_S) - 1)
-            _start(child)
+            _revive(child, say)
+
+
+def _revive(child: Child, say: Say) -> None:
+    assert child.process is not None, "all were started"
+    if child.process.poll() is None:
+        return
+    lived_s = time.monotonic() - child.start_at_s
+    child.restart_count = 0 if lived_s > RESTART_WAIT_MAX_S else child.restart_count + 1
+    say(f"{child.name} ended with {child.process.returncode}; starting it again ...")
+    time.sleep(min(2**child.restart_count, RESTART_WAIT_MAX_S) - 1)
+    _start(child)
 
 
 def _stop(child: Child) -> None:

@@ -129,6 +129,7 @@ def run(
     *,
     now_of: Callable[[Session], datetime],
     rejects_path: Path | None = None,
+    piece_rows: int = PIECE_ROWS,
     report: Report = lambda _done, _total: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Imported:
@@ -137,6 +138,7 @@ def run(
     Args:
         now_of: reads the clock, once in each piece's transaction.
         rejects_path: where rejected rows are written, one JSON object a line; made only if there are any.
+        piece_rows: what one transaction imports; the same for every run of a file.
         report: is told what has been done of what there is, in bytes read over both passes.
         say: is told, before anything is imported, if periods are missing for the file's times.
 
@@ -160,7 +162,8 @@ def run(
     # which knows their bytes: the rejects are written anew, and what can be taken only now is taken.
     totals = known.totals if known is not None and is_clean else _Totals()
     with _rejects_file(rejects_path) as rejects, files.opened(path, mapping) as sheet:
-        for piece in _pieces(sheet.rows, mappings.maker(mapping, sheet.columns), totals.row_count):
+        make = mappings.maker(mapping, sheet.columns)
+        for piece in _pieces(sheet.rows, make, totals.row_count, piece_rows):
             totals, rejected = db.run(
                 database,
                 partial(
@@ -210,12 +213,14 @@ def look_ahead(
     )
 
 
-def _pieces(rows: Iterator[Row | BadRow], make: Maker, done_count: int) -> Iterator[_Piece]:
+def _pieces(
+    rows: Iterator[Row | BadRow], make: Maker, done_count: int, piece_rows: int
+) -> Iterator[_Piece]:
     """Cut rows into pieces and make each one's batches; the first `done_count` rows are passed over.
 
     Law: where a piece begins depends on the numbers of its rows alone.
     """
-    while taken := list(islice(rows, PIECE_ROWS)):
+    while taken := list(islice(rows, piece_rows)):
         if taken[-1].number > done_count:
             yield _piece(taken, make)
 

@@ -31,8 +31,9 @@ _PARTY_ROLES: Final = {
     "parent": Role.PARENT_SHARE,
     "partner": Role.PARTNER_PAYABLE,
     "creator": Role.CREATOR_PAYABLE,
-    "unearned": Role.UNALLOCATED,
 }
+
+_UNEARNED_ROLES: Final = {"platform": Role.PLATFORM_REVENUE, "unallocated": Role.UNALLOCATED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +106,11 @@ class Entry:
 def party_account(party_kind: str, party_id: str) -> AccountRef:
     """Name the account that a share of a split is booked to.
 
-    Args: party_kind: platform, parent, partner, creator or unearned; party_id: its id (of the parent
-        platform, the partner, the creator; without meaning for the other two).
+    Args: party_kind: platform, parent, partner, creator or unearned; party_id: its id, and for what nobody
+        earned where the rulebook sends it: platform or unallocated.
     """
+    if party_kind == "unearned":
+        return AccountRef(_UNEARNED_ROLES[party_id])
     role = _PARTY_ROLES[party_kind]
     return AccountRef(role, party_id if role.owner_kind else "")
 
@@ -201,7 +204,7 @@ def period_posted(
     """Book a period's split: debit the pool, credit every party, which empties the pool.
 
     From here on the pool is owed to those who earned it: creators and partners to be paid, the parent to be
-    settled with, the platform's own share as its income, and what nobody earned as unallocated.
+    settled with, the platform's own share as its income, what nobody earned where the rulebook sends it.
 
     Args: version: of the split; shares: (party kind, party id, minor units >= 0) in the order of the split,
         one line each, so that a creator's late share stands apart; shares of zero have no line.

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from sqlalchemy import ARRAY, CursorResult, Row, Text, any_, literal, select, text
 from sqlalchemy.orm import Session
@@ -40,7 +40,8 @@ account's last deltas are not in its balance row yet."""
 LISTED_MAX: Final = 20
 """Accounts that an InsufficientBalance lists one by one."""
 
-_AMOUNT_BYTES: Final = 8
+AMOUNT_BYTES: Final = 8
+"""An amount within what a digest covers, big-endian."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,25 @@ class Posted:
 
     entry_id: int
     is_replay: bool
+
+
+class Header(Protocol):
+    """What an entry says beside its lines, as it is asked for and as it is recorded."""
+
+    @property
+    def platform_id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def cause_kind(self) -> str: ...
+    @property
+    def cause_id(self) -> str: ...
+    @property
+    def period_id(self) -> str | None: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def effective_at(self) -> datetime: ...
 
 
 class _Move(NamedTuple):
@@ -74,26 +94,39 @@ def request_sha256(asked: Entry, *, reverses_id: int | None = None) -> bytes:
     Law: entries that differ in anything but their key have different digests. Each distinct account is framed
     once, because an entry may have a million lines.
     """
-    header = {
-        "platform_id": asked.platform_id,
-        "kind": asked.kind,
-        "cause_kind": asked.cause_kind,
-        "cause_id": asked.cause_id,
-        "period_id": asked.period_id,
-        "currency": asked.currency,
-        "effective_at": spans.to_text(asked.effective_at),
-        "reverses_id": reverses_id,
-    }
     sides: dict[AccountRef, bytes] = {}
-    parts = [framed(canonical_json(header))]
+    parts = [header_frame(asked, reverses_id)]
     for move in asked.lines:
         for ref in (move.debit, move.credit):
             side = sides.get(ref)
             if side is None:
-                side = sides[ref] = framed(ref.role.value.encode(), ref.owner.encode())
+                side = sides[ref] = account_frame(ref.role.value, ref.owner)
             parts.append(side)
-        parts.append(move.amount_minor.to_bytes(_AMOUNT_BYTES, "big"))
+        parts.append(move.amount_minor.to_bytes(AMOUNT_BYTES, "big"))
     return sha256(b"".join(parts))
+
+
+def header_frame(header: Header, reverses_id: int | None) -> bytes:
+    """Write what an entry asks for beside its lines as bytes, the beginning of what its digest covers.
+
+    After it come, for each line, the frames of the debit and the credit account and the amount.
+    """
+    values = {
+        "platform_id": header.platform_id,
+        "kind": header.kind,
+        "cause_kind": header.cause_kind,
+        "cause_id": header.cause_id,
+        "period_id": header.period_id,
+        "currency": header.currency,
+        "effective_at": spans.to_text(header.effective_at),
+        "reverses_id": reverses_id,
+    }
+    return framed(canonical_json(values))
+
+
+def account_frame(role: str, owner: str) -> bytes:
+    """Write an account's name as bytes."""
+    return framed(role.encode(), owner.encode())
 
 
 def write(

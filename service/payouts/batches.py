@@ -349,8 +349,8 @@ def _check_totals(session: Session, batch: Batch) -> None:
     frozen = Totals(batch.payout_count, batch.amount_minor, batch.payouts_sha256)
     if found != frozen:
         raise ControlTotalsDiffer(
-            f"Batch {batch.id} was submitted as {frozen.payout_count} payouts of {frozen.amount_minor} and"
-            f" is now {found.payout_count} of {found.amount_minor}, or differs in what they are; cancel it and"
+            f"Batch {batch.id} was submitted as {frozen.payout_count} payouts of {frozen.amount_minor} and is"
+            f" now {found.payout_count} of {found.amount_minor}, or differs in what they are; cancel it and"
             " find out who changed it."
         )
 

@@ -92,6 +92,7 @@ def connect(url: str, *, application_name: str, pool_size: int = 5) -> Database:
         max_overflow=pool_size,
         pool_pre_ping=True,
         pool_timeout=10,
+        hide_parameters=True,
         connect_args={
             "application_name": application_name,
             "connect_timeout": 5,
@@ -200,7 +201,7 @@ def on_statement(database: Database, listener: Callable[[str, str], None]) -> Ca
     """Call `listener(moment, text)` around every statement and commit; return a function that stops it.
 
     Moments are `before` and `after` (a statement), `before-commit` and `after-commit`. The crash tests use
-    it to end the process at every point; nothing else does.
+    it to end the process at every point; nothing else does. Rows that are sent by COPY are no statement here.
     """
     engine = database.engine
 
@@ -213,13 +214,23 @@ def on_statement(database: Database, listener: Callable[[str, str], None]) -> Ca
     def before_commit(_c: Any) -> None:
         listener("before-commit", "COMMIT")
 
-    hooks = (("before_cursor_execute", before), ("after_cursor_execute", after), ("commit", before_commit))
-    for name, hook in hooks:
-        event.listen(engine, name, hook)
+    def after_commit(session: Session) -> None:
+        # Engines do not tell of it. The end of a savepoint, of which sessions tell too, is no commit.
+        if session.bind is engine and not session.in_nested_transaction():
+            listener("after-commit", "COMMIT")
+
+    hooks = (
+        (engine, "before_cursor_execute", before),
+        (engine, "after_cursor_execute", after),
+        (engine, "commit", before_commit),
+        (Session, "after_commit", after_commit),
+    )
+    for target, name, hook in hooks:
+        event.listen(target, name, hook)
 
     def stop() -> None:
-        for name, hook in hooks:
-            event.remove(engine, name, hook)
+        for target, name, hook in hooks:
+            event.remove(target, name, hook)
 
     return stop
 

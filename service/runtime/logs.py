@@ -30,6 +30,10 @@ _SECRET_TEXT = re.compile(r"\bbl_[A-Za-z0-9_-]{6,}|(?<=bearer )[^\s\"',]+", re.I
 _ADDRESS_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)")
 
 
+_CHATTY = ("alembic", "apscheduler")
+"""Libraries whose everyday lines say nothing to those who run the service."""
+
+
 def configure(level: str, stream: TextIO) -> None:
     """Send every log line of `level` (debug, info, warning, error) and above to `stream`.
 
@@ -61,6 +65,8 @@ def configure(level: str, stream: TextIO) -> None:
         root.removeHandler(earlier)
     root.addHandler(handler)
     root.setLevel(number)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -10,9 +10,7 @@ from sqlalchemy import create_engine, text
 
 import service
 from service.runtime.db import Database
-
-APP_ROLE = "benefit_ledger_app"
-"""The application role of the embedded database."""
+from service.runtime.postgres import APP_ROLE
 
 _LOCK_KEY = 0x62_65_6E_65
 _FOLDER = Path(service.__file__).resolve().parent.parent / "migrations"

@@ -21,6 +21,15 @@ POOL_MINOR = 1_000_000_001
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """What came of an attempt that may not succeed: status, type, and whether anything was stored."""
+
+    status: int
+    slug: str
+    is_stored: bool
+
+
+@dataclass(frozen=True)
 class Story:
     """The ids that the story made."""
 
@@ -33,6 +42,7 @@ class Story:
     rulebook: str
     content: str
     receipt: dict[str, Any]
+    refusals: dict[str, Refusal]
 
 
 def tell(client: Client, world: World) -> Story:
@@ -52,8 +62,9 @@ def tell(client: Client, world: World) -> Story:
             },
         )
     )
-    job = body(client.post(f"/v1/periods/{period}/close", {"as": "binh"}))
+    job = body(client.post(f"/v1/periods/{period}/close", {"as": "chi"}))
     tick(world)
+    own_period = attempt(client, world, f"/v1/periods/{period}/approve", "chi")
     body(client.post(f"/v1/periods/{period}/approve", {"as": "anna"}))
     body(client.post(f"/v1/periods/{period}/post"))
     tick(world)
@@ -61,7 +72,9 @@ def tell(client: Client, world: World) -> Story:
         destination = {"account_number": f"00710001234{number}", "holder": creator.upper()}
         body(client.put(f"/v1/creators/{creator}/payee", {"destination": destination}))
     fund(world)
-    batch = body(client.post("/v1/payout-batches", {"as": "binh"}))
+    batch = body(client.post("/v1/payout-batches", {"as": "chi"}))
+    own_batch = attempt(client, world, f"/v1/payout-batches/{batch['id']}/approve", "chi")
+    no_checker = attempt(client, world, f"/v1/payout-batches/{batch['id']}/approve", "binh")
     body(client.post(f"/v1/payout-batches/{batch['id']}/approve", {"as": "anna"}))
     tick(world)
     tick(world, later_h=1)
@@ -75,7 +88,17 @@ def tell(client: Client, world: World) -> Story:
         rulebook=body(client.get("/v1/rulebooks"))["items"][0]["sha256"],
         content=content,
         receipt=receipt,
+        refusals={"own period": own_period, "own batch": own_batch, "no checker": no_checker},
     )
+
+
+def attempt(client: Client, world: World, path: str, staff_id: str) -> Refusal:
+    """Try to approve something as a person who may not."""
+    before = world.stored()
+    response = client.post(path, {"as": staff_id})
+    problem = json.loads(response.data)
+    slug = problem["type"].removeprefix("/problems/")
+    return Refusal(response.status_code, slug, is_stored=before != world.stored())
 
 
 def send_events(client: Client, world: World) -> dict[str, Any]:

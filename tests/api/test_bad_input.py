@@ -6,13 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from service.api.contract import Operation
 from service.parties.scopes import SCOPES
-from service.runtime import db
-from service.runtime.db import metadata
 from tests.api import operations
 from tests.api.client import Client
 from tests.api.operations import CHANGING, READING, WITH_JSON
@@ -25,17 +22,6 @@ SCOPED = [one for one in [*CHANGING, *READING] if one.scopes]
 def name(operation: Operation) -> str:
     """Name a case after its operation."""
     return operation.id
-
-
-def stored(world: World) -> dict[str, Any]:
-    """Digest every row of every table, but for when a key was last used."""
-    found = {}
-    with db.transaction(world.system.database) as session:
-        for table in sorted(metadata.tables):
-            row = f"(to_jsonb({table}) - 'last_used_at')::text"
-            query = f"SELECT count(*), md5(string_agg({row}, '' ORDER BY {row})) FROM {table}"
-            found[table] = tuple(session.execute(text(query)).one())
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +42,9 @@ def nothing_is_stored(
 ) -> Iterator[None]:
     """Compare the whole database before and after each test; the keys are made before."""
     del client, lacking, of_child
-    before = stored(world)
+    before = world.stored()
     yield
-    assert before == stored(world)
+    assert before == world.stored()
 
 
 def send(

@@ -43,14 +43,14 @@ def test_a_closed_period_went_through_every_state(client: Client, world: World, 
 
     states = ["open", "sealed", "scored", "split", "published", "approved", "posted"]
     assert states == [step["state"] for step in period["steps"]]
-    assert ["binh", "anna"] == [period["steps"][index]["actor"]["id"] for index in (1, 5)]
+    assert ["chi", "anna"] == [period["steps"][index]["actor"]["id"] for index in (1, 5)]
 
 
 def test_a_job_that_is_done_says_so(client: Client, story: Story) -> None:
     """Who asked for it finds it where the answer said."""
     job = body(client.get(f"/v1/jobs/{story.job}"))
 
-    assert ("done", "close", "staff:binh") == (job["state"], job["job"], job["requested_by"])
+    assert ("done", "close", "staff:chi") == (job["state"], job["job"], job["requested_by"])
 
 
 def test_the_shares_of_a_split_sum_to_its_pool(client: Client, world: World, story: Story) -> None:
@@ -212,7 +212,7 @@ def test_a_batch_says_what_became_of_its_payouts(client: Client, story: Story) -
     """Submitted by one, approved by another, all paid."""
     batch = body(client.get(f"/v1/payout-batches/{story.batch}"))
 
-    assert ("staff:binh", "staff:anna") == (batch["submitted_by"], batch["approved_by"])
+    assert ("staff:chi", "staff:anna") == (batch["submitted_by"], batch["approved_by"])
     assert [("paid", 2)] == [(one["state"], one["count"]) for one in batch["payouts"]]
     assert [story.batch] == [one["id"] for one in every(client, "/v1/payout-batches")]
     assert [] == every(client, "/v1/payout-batches", state="cancelled")
@@ -297,7 +297,7 @@ def test_the_audit_trail_says_who_did_what(client: Client, story: Story) -> None
     acted = [one for one in records if one["act"] == "key.act_as"]
 
     assert {"revenue.record", "period.approved", "payout_batch.approve", "content.register"} <= set(acts)
-    assert {"binh", "anna"} == {one["subject"]["id"] for one in acted}
+    assert {"chi", "anna"} == {one["subject"]["id"] for one in acted}
     assert all(one["actor"]["kind"] == "key" and one["request_id"] for one in acted)
 
 

@@ -28,8 +28,8 @@ from tests.crash.world import LAN, MINH, PART, POSTED, WAITING, Clock
 Acknowledge = Callable[[str, Any], None]
 """Called with a name and what a caller is told under it, once that is durable."""
 
-PIECES = 3
-"""Pieces of the file that is imported."""
+PIECE_ROWS = 4
+"""Rows of a piece of the file that is imported."""
 
 PACE = Pace(watch_every_s=3 * 86_400, watch_s=3 * 86_400)
 """Paid payouts are looked up once more, after the bank has returned what it returns."""
@@ -82,7 +82,7 @@ def intake(stage: Stage) -> None:
 
 def imports(stage: Stage) -> None:
     """Import a file of several pieces, with rows that cannot be taken in the middle one."""
-    known = mapping.read(_MAPPING)
+    known = mapping.parse(json.dumps(_MAPPING))
     file = stage.folder / "views.csv"
     file.write_text(_views(), encoding="utf-8")
     system = stage.system
@@ -90,7 +90,13 @@ def imports(stage: Stage) -> None:
         platform = platforms.get(session, PART)
     rejects = stage.folder / "rejects.ndjson"
     done = importers.run(
-        system.database, platform, file, known, now_of=stage.clock, rejects_path=rejects
+        system.database,
+        platform,
+        file,
+        known,
+        now_of=stage.clock,
+        rejects_path=rejects,
+        piece_rows=PIECE_ROWS,
     )
     stage.acknowledge("imported", asdict(done) | {"taken_count": None, "rejects_path": None, "advice": None})
     stage.acknowledge("rejects", rejects.read_text(encoding="utf-8"))
@@ -199,8 +205,8 @@ _MAPPING = {
 
 def _views() -> str:
     at = (world.STARTS_AT - _HOUR).isoformat()
-    rows = [f"f-{number},{at},an,{number % 7}" for number in range(importers.PIECE_ROWS * PIECES - 10)]
-    rows[importers.PIECE_ROWS + 1] = f"f-bad,{at},an,many"
+    rows = [f"f-{number},{at},an,{number % 7}" for number in range(3 * PIECE_ROWS - 1)]
+    rows[PIECE_ROWS + 1] = f"f-bad,{at},an,many"
     return "\n".join(["id,at,creator,views", *rows]) + "\n"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service.calendar import periods
 from service.closing import onboarding, revenues, stages
 from service.closing.revenues import Deduction
 from service.events import compaction, intake, wire
@@ -101,6 +102,11 @@ def send(system: System, body: bytes, now: datetime, media_type: str = wire.BATC
         return intake.receive(session, platform, body, media_type, channel="http", now=now)
 
 
+def _sent(system: System, now: datetime, *events: Mapping[str, Any]) -> None:
+    receipt = send(system, batch(*events), now)
+    assert not receipt.rejected, "the world is as it is meant to be"
+
+
 def prepare(system: System) -> None:
     """Let everything happen that is over when the flows start."""
     with db.transaction(system.database) as session:
@@ -161,25 +167,34 @@ def _found(session: Session, system: System) -> None:
 def _send_september(system: System) -> None:
     at = datetime(2026, 9, 10, 5, 0, tzinfo=UTC)
     made = [event(f"s-{creator}", creator, at, quantity=100 + n) for n, creator in enumerate(CREATORS)]
-    send(system, batch(*made), at + _HOUR)
+    _sent(system, at + _HOUR, *made)
     _record(system, "ads-09", 7_000_003, POSTED, at + _HOUR)
 
 
 def _send_october(system: System) -> None:
     """Bring what a close of October has to tell apart; some of it is compacted already, the rest waits."""
     at = datetime(2026, 10, 12, 5, 0, tzinfo=UTC)
+    _open_periods(system, at)
     first = [event(f"o-{creator}", creator, at, quantity=10 + n) for n, creator in enumerate(CREATORS)]
     duet = event("o-duet", "an", at, content="duet", type="share", quantity=7)
-    send(system, batch(*first, duet), at + _HOUR)
+    _sent(system, at + _HOUR, *first, duet)
     compaction.run(system.database, system.lake, PART, now=at + 2 * _HOUR)
     late = event("s-late", "chi", datetime(2026, 9, 29, 5, 0, tzinfo=UTC), quantity=50)
     early = event("s-an", "an", datetime(2026, 9, 10, 5, 0, tzinfo=UTC), quantity=100)
     repeated, other = first[0], {**first[1], "type": "like"}
-    send(system, batch(repeated, other, early, late), at + 24 * _HOUR)
+    _sent(system, at + 24 * _HOUR, repeated, other, early, late)
+    _open_periods(system, STARTS_AT - 2 * _HOUR)
     own = event("o-own", "dung", at, actor="dung", quantity=1_000)
     after = event("n-an", "an", datetime(2026, 11, 1, 5, 0, tzinfo=UTC))
-    send(system, batch(own, after, event("o-last", "em", at + 240 * _HOUR, quantity=3)), STARTS_AT - _HOUR)
+    last = event("o-last", "em", at + 240 * _HOUR, quantity=3)
+    _sent(system, STARTS_AT - _HOUR, own, after, last)
     _record(system, "ads-10", 9_999_999, WAITING, STARTS_AT - _HOUR)
+
+
+def _open_periods(system: System, now: datetime) -> None:
+    """Open what the scheduler opens in time."""
+    with db.transaction(system.database) as session:
+        periods.ensure_current(session, platforms.get(session, PART), now)
 
 
 def _record(system: System, reference: str, gross_minor: int, period_id: str, now: datetime) -> None:

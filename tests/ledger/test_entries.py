@@ -82,7 +82,8 @@ def test_a_posted_period_has_a_line_for_every_share_that_is_not_zero() -> None:
             ("creator", "an", 40),
             ("creator", "an", 3),
             ("creator", "binh", 0),
-            ("unearned", "", 12),
+            ("unearned", "unallocated", 12),
+            ("unearned", "platform", 7),
         ],
         effective_at=JUNE,
     )
@@ -94,8 +95,9 @@ def test_a_posted_period_has_a_line_for_every_share_that_is_not_zero() -> None:
         ("revenue_pool:2026-06", "creator_payable:an", 40),
         ("revenue_pool:2026-06", "creator_payable:an", 3),
         ("revenue_pool:2026-06", "unallocated", 12),
+        ("revenue_pool:2026-06", "platform_revenue", 7),
     ] == [(str(line.debit), str(line.credit), line.amount_minor) for line in made.lines]
-    assert ("split", "2026-06/2", "2026-06", 100) == (
+    assert ("split", "2026-06/2", "2026-06", 107) == (
         made.cause_kind,
         made.cause_id,
         made.period_id,

@@ -43,7 +43,7 @@ ACTS = st.lists(
 
 
 @settings(
-    max_examples=settings.default.max_examples // 2,
+    max_examples=settings.default.max_examples // 3,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
@@ -53,7 +53,7 @@ def test_each_creator_is_paid_once_or_not_at_all_whatever_happens(
     module_database: Database, people, funds_share, sends, look_ups, acts
 ):
     """Law: in the end no payout moved money twice, none hangs, and ledger, bank and creators agree."""
-    world = World(module_database)
+    world = World(module_database, pace=Pace(watch_s=3 * 86_400))
     numbers = {f"c{place}": f"9704{place:04}{ending}" for place, (_, ending) in enumerate(people)}
     amounts_minor = {f"c{place}": amount for place, (amount, _) in enumerate(people)}
     world.earn(amounts_minor)
