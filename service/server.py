@@ -13,6 +13,7 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from service.runtime import metrics
 from service.runtime.settings import Settings
 
 THREADS = 8
@@ -62,6 +63,7 @@ def serve(settings: Settings, load_app: Callable[[], Flask]) -> None:
             "loglevel": "warning",
             "control_socket_disable": True,
             "child_exit": _forget_worker,
+            "when_ready": lambda _server: metrics.serve(settings.metrics_bind),
             "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 — a heartbeat file.
         },
     ).run()

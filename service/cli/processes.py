@@ -31,7 +31,7 @@ def add_to(main: click.Group) -> None:
 def up(seed: int, as_json: bool) -> None:
     """Set everything up and keep it running: database, demo at the first start, server, scheduler."""
     known = settings.read(os.environ)
-    logs.configure("warning", sys.stderr)
+    logs.configure("error", sys.stderr)
     supervisor.run(known, seed=seed, say=terminal.say, as_json=as_json)
 
 
@@ -91,11 +91,16 @@ def migrate(as_json: bool) -> None:
 @click.option(
     "--event", is_flag=True, help="Send one event to the running server and show the estimate change."
 )
-def demo(seed: int, event: bool, as_json: bool) -> None:
+@click.option("--key", is_flag=True, help="Print the demo's API key.")
+def demo(seed: int, event: bool, key: bool, as_json: bool) -> None:
     """Build the demo platform if it is not there: closed periods, an open one, payouts, statements."""
     with options.opened() as system:
         if event:
             show(proof.run(system), as_json)
+            return
+        if key:
+            found = build.key_of(system)
+            show({"key": found} if as_json else found, as_json)
             return
         with terminal.progress("Building the demo platform") as report:
             show(build.run(system, seed=seed, report=report), as_json)
@@ -121,7 +126,8 @@ def _end_with_parent() -> None:
     """End this process when the one that started it is gone: its end of our standard input closes."""
 
     def wait() -> None:
-        while sys.stdin.buffer.read(1):
+        # Unbuffered: a buffered read would hold a lock that the interpreter wants when it ends.
+        while os.read(sys.stdin.fileno(), 1):
             continue
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -51,7 +51,7 @@ def run(system: System) -> Proof:
     }
     _call(system, key, "POST", "/v1/events", [event], "application/cloudevents-batch+json")
     period_id = before["period"]
-    job = _call(system, key, "POST", f"/v1/periods/{period_id}/estimate", {})
+    job = _call(system, key, "POST", f"/v1/periods/{period_id}/estimate")
     _await_job(system, key, job["id"])
     after = _call(system, key, "GET", earnings)["estimate"]
     currency = after["amount"]["currency"]
@@ -87,15 +87,16 @@ def _call(
     body: object = None,
     media_type: str = "application/json",
 ) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {key}"}
+    if method == "POST":
+        headers["Idempotency-Key"] = str(uuid.uuid4())
+    if body is not None:
+        headers["Content-Type"] = media_type
     request = urllib.request.Request(
         f"http://{system.settings.bind}{path}",
         method=method,
         data=None if body is None else json.dumps(body).encode(),
-        headers={
-            "Authorization": f"Bearer {key}",
-            "Content-Type": media_type,
-            "Idempotency-Key": str(uuid.uuid4()),
-        },
+        headers=headers,
     )
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 — as above.
         found: dict[str, Any] = json.load(answer)

@@ -201,9 +201,10 @@ def on_statement(database: Database, listener: Callable[[str, str], None]) -> Ca
     """Call `listener(moment, text)` around every statement and commit; return a function that stops it.
 
     Moments are `before` and `after` (a statement), `before-commit` and `after-commit`. The crash tests use
-    it to end the process at every point; nothing else does. Rows that are sent by COPY are no statement here.
+    it to end the process, which has one thread, at every point. Rows that are sent by COPY are no statement.
     """
     engine = database.engine
+    is_committing = False
 
     def before(_c: Any, _u: Any, statement: str, _p: Any, _x: Any, _m: Any) -> None:
         listener("before", statement)
@@ -212,11 +213,15 @@ def on_statement(database: Database, listener: Callable[[str, str], None]) -> Ca
         listener("after", statement)
 
     def before_commit(_c: Any) -> None:
+        nonlocal is_committing
+        is_committing = True
         listener("before-commit", "COMMIT")
 
     def after_commit(session: Session) -> None:
-        # Engines do not tell of it. The end of a savepoint, of which sessions tell too, is no commit.
-        if session.bind is engine and not session.in_nested_transaction():
+        # Engines do not tell of it; sessions do, also of savepoints and where nothing was to be committed.
+        nonlocal is_committing
+        if session.bind is engine and is_committing:
+            is_committing = False
             listener("after-commit", "COMMIT")
 
     hooks = (

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from service.runtime.settings import Address
 
 if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
+
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -68,12 +70,17 @@ def application() -> Callable[..., Any]:
     return make_wsgi_app(_registry())
 
 
-def serve(address: Address) -> None:
-    """Show the metrics at an address of their own, from a thread that ends with the process."""
+def serve(address: Address) -> "WSGIServer":
+    """Show the metrics at an address of their own, from a thread that ends with the process.
+
+    Returns:
+        The server, for those who end it earlier.
+    """
     from prometheus_client import start_http_server
 
     _instruments()
-    start_http_server(address.port, address.host, registry=_registry())
+    server, _ = start_http_server(address.port, address.host, registry=_registry())
+    return server
 
 
 def _registry() -> "CollectorRegistry":

@@ -68,7 +68,7 @@ def divide(
     Returns:
         Shares by kind (in the order of KINDS), party and period of origin.
     """
-    assert pool_minor >= 0, "a deficit is carried, not divided"
+    assert pool_minor >= 0, "a pool is not negative: a deficit is carried, not divided"
     assert rulebook.parent_bp == 0 or has_parent, "a rulebook gives nothing to a parent that is not there"
     counted_e4 = _taken_back(points, period_id)
     total_e4 = sum(counted_e4)

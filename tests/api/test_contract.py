@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -98,10 +99,10 @@ def test_every_type_of_problem_is_explained() -> None:
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     text = (Path(__file__).parents[2] / "docs" / "problems.md").read_text(encoding="utf-8")
-    sections = {line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")}
-    slugs = {kind.slug for kind in catalogue() if kind.__module__.startswith("service.")}
+    sections = re.findall(r"^## (\S+)\n\n\*\*(.+)\*\* \(([0-9]+)\)\n", text, re.MULTILINE)
+    kinds = [kind for kind in catalogue() if kind.__module__.startswith("service.")]
 
-    assert slugs == sections
+    assert [(kind.slug, kind.title, str(kind.status)) for kind in kinds] == sections
 
 
 SAME = {

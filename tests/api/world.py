@@ -70,14 +70,19 @@ class World:
             return clock.now(session)
 
 
-def build(database: Database, var_dir: Path) -> World:
-    """Wire a system around an empty database and found the three platforms."""
+def wire(database: Database, var_dir: Path, **changes: str) -> System:
+    """Wire a system around a database, with settings that are sound but for what is given."""
     environ = {
         "VAR_DIR": str(var_dir),
         "SECRET_KEY": "s" * 32,
         "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
     }
-    system = wiring.assemble(settings.read(environ), database)
+    return wiring.assemble(settings.read(environ | changes), database)
+
+
+def build(database: Database, var_dir: Path) -> World:
+    """Wire a system around an empty database and found the three platforms."""
+    system = wire(database, var_dir)
     with db.transaction(database) as session:
         now = clock.now(session)
         for platform_id, parent_id in ((PLATFORM, None), (CHILD, PLATFORM), (STRANGER, None)):

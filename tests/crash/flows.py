@@ -22,7 +22,7 @@ from service.runtime import db
 from service.scheduler import ticker
 from service.wiring import System, tools
 from tests.crash import world
-from tests.crash.points import WatchedProvider
+from tests.crash.points import WatchedBank
 from tests.crash.world import LAN, MINH, PART, POSTED, WAITING, Clock
 
 Acknowledge = Callable[[str, Any], None]
@@ -53,9 +53,9 @@ class Stage:
     acknowledge: Acknowledge
 
     @property
-    def bank(self) -> WatchedProvider:
+    def bank(self) -> WatchedBank:
         """The pretend bank."""
-        assert isinstance(self.system.provider, WatchedProvider), "the flows are watched"
+        assert isinstance(self.system.provider, WatchedBank), "the flows are watched"
         return self.system.provider
 
 
@@ -161,7 +161,6 @@ def estimate(stage: Stage) -> None:
 
 def tick(stage: Stage) -> None:
     """Let the scheduler do everything: compact, estimate, close, post, pay, settle; people only approve."""
-    _tick(stage)
     stage.clock.reach(world.GRACE_ENDS_AT)
     _tick(stage)
     _approve(stage)
@@ -172,7 +171,7 @@ def tick(stage: Stage) -> None:
         known = batches.listing(session, PART, state="submitted")
     for batch in known:
         _approve_batch(stage, batch)
-    for _ in range(4):
+    for _ in range(2):
         _tick(stage)
         stage.clock.now += _HOUR
 

@@ -207,7 +207,7 @@ def test_an_import_that_is_ended_anywhere_is_taken_up(
     database: Database, platform: Platform, tmp_path: Path, bad_line: bool
 ) -> None:
     """After each piece, and before the last word; nothing comes twice, and the rejects are complete."""
-    path = klout(tmp_path, rows=2 * importers.PIECE_ROWS + 1)
+    path = klout(tmp_path, rows=11)
     if bad_line:
         path.write_text(path.read_text().replace("\t1768000000003\t", "\tnever\t"))
     rejects = tmp_path / "rejects.ndjson"
@@ -217,11 +217,13 @@ def test_an_import_that_is_ended_anywhere_is_taken_up(
     # passes all its pieces again.
     for at in (0, 1, 2, 3) if bad_line else (0, 1, 1, 1):
         with pytest.raises(worlds.Killed):
-            importers.run(database, platform, path, mapping, now_of=Ending(at), rejects_path=rejects)
+            importers.run(
+                database, platform, path, mapping, now_of=Ending(at), piece_rows=5, rejects_path=rejects
+            )
         assert not rejects.exists()
-    done = run(database, platform, path, mapping, rejects_path=rejects)
+    done = run(database, platform, path, mapping, piece_rows=5, rejects_path=rejects)
 
-    expected = 2 * importers.PIECE_ROWS + 1 - bad_line
+    expected = 11 - bad_line
     assert (expected, int(bad_line)) == (done.accepted_count, done.rejected_count)
     assert (3, expected) == log_size(database)
     lines = rejects.read_text().splitlines() if bad_line else []

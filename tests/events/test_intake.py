@@ -128,14 +128,15 @@ def test_two_platforms_may_send_the_same_bytes(session: Session) -> None:
 
 
 def test_the_same_bytes_under_another_media_type_are_judged_anew(session: Session) -> None:
-    """A sender that corrects its header is not told its old fault."""
+    """A sender that corrects its header is not told its old fault, and its items are not mistaken for others."""
     platform = worlds.found(session)
-    body = batch(event("e-1"))
+    body = batch(event("e-1"), event("e-2"))
     wrong = receive_body(session, platform, body, media_type=wire.LINES)
 
     right = receive_body(session, platform, body, media_type=wire.BATCH)
 
     assert ([(0, "invalid")], []) == (verdicts(wrong), verdicts(right))
+    assert (2, 2) == (right.accepted_count, right.taken_count)
     assert receive_body(session, platform, body).is_replay
 
 

@@ -6,22 +6,17 @@ A world is a rulebook, the contributions and the events of one period; `points` 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
-from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from service.parties.contributions import Contribution
 from service.rules import registry
 from service.rules import rulebook as rulebooks
 from service.rules.rulebook import Rulebook
-from service.runtime import duck
-from service.splits.engines.duckdb import DuckEngine
 
 PERIOD = "2026-10"
 START = datetime(2026, 10, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
 EVENT_MAX = 1_000_000_000
 ACTOR_MAX = 9_000_000_000_000
 
@@ -127,27 +122,3 @@ def _clause(
     if one.actor is not None and one.actor not in persons:
         return "actor_limit"
     return None
-
-
-def write(events: Sequence[Event], path: Path) -> str:
-    """Write events as a seal writes its counted files; give the file's location."""
-    table = pa.table(
-        {
-            "seq": pa.array([1] * len(events), pa.int64()),
-            "type": pa.array([one.type for one in events], pa.string()),
-            "at": pa.array([one.at.replace(tzinfo=None) for one in events], pa.timestamp("us")),
-            "day_on": pa.array([one.day_on for one in events], pa.date32()),
-            "creator": pa.array([one.creator for one in events], pa.string()),
-            "content": pa.array([one.content for one in events], pa.string()),
-            "actor": pa.array([one.actor for one in events], pa.string()),
-            "quantity": pa.array([one.quantity for one in events], pa.int64()),
-            "origin_period_id": pa.array([one.origin_period_id for one in events], pa.string()),
-        }
-    )
-    pq.write_table(table, path)
-    return str(path)
-
-
-def engine(temp_dir: Path, *, threads: int = 2) -> DuckEngine:
-    """The embedded engine, spilling to a test's folder."""
-    return DuckEngine(lambda: duck.connect(temp_dir=temp_dir, threads=threads, memory_limit="256MiB"))

@@ -19,57 +19,9 @@ from service.parties.contributions import Contribution
 from service.rules.rulebook import Rulebook
 from service.splits import scoring
 from service.splits.scoring import Origin, Score
-from tests.splits import model
-from tests.splits.model import PERIOD, START, Event, contribution, rulebook
-
-DAY = timedelta(days=1)
-
-CREATORS = ("an", "bình", "chi")
-INSTANTS = st.sampled_from(
-    [START + DAY * day + timedelta(hours=hour) for day in range(3) for hour in (0, 12)]
-)
-QUANTITIES = st.integers(-5, 5) | st.sampled_from(
-    (10**8, -(10**8), 10**9, 10**9 + 1, -(10**9) - 1, 333_333_333, 333_333_334, 2**63 - 1, -(2**63))
-)
-EVENT_FIELDS = {
-    "creator": st.sampled_from(CREATORS),
-    "type": st.sampled_from(("view", "like", "nod", "wave")),
-    "quantity": QUANTITIES,
-    "actor": st.sampled_from((None, "u1", "u2", "an", "bình")),
-    "content": st.sampled_from((None, "u1", "c1", "c2")),
-    "at": INSTANTS,
-    "origin_period_id": st.sampled_from((PERIOD, PERIOD, PERIOD, "2026-09")),
-}
-EVENTS = st.lists(st.fixed_dictionaries(EVENT_FIELDS).map(lambda fields: Event(**fields)), max_size=25)
-
-
-@st.composite
-def rulebooks(draw: st.DrawFn) -> Rulebook:
-    cap = draw(st.none() | st.integers(3, 12))
-    return rulebook(
-        weights={"view": 1, "like": 3, "nod": 0},
-        caps={"actor_creator_day_points": cap},
-        exclude={"self_engagement": draw(st.booleans())},
-        minimum_points=draw(st.sampled_from((0, 0, 1, 5))),
-    )
-
-
-@st.composite
-def declarations(draw: st.DrawFn) -> list[Contribution]:
-    """Who contributes to c1 and c2: dated one after another, each declaration a whole."""
-    rows = []
-    for content in draw(st.lists(st.sampled_from(("c1", "c2")), unique=True)):
-        starts = sorted(draw(st.lists(INSTANTS, min_size=1, max_size=3, unique=True)))
-        ends = [*starts[1:], draw(st.none() | st.just(starts[-1] + DAY))]
-        for from_at, until_at in zip(starts, ends, strict=True):
-            makers = draw(st.lists(st.sampled_from((*CREATORS, "u1")), min_size=1, max_size=3, unique=True))
-            cuts = sorted(draw(st.lists(st.integers(1, 9_999), min_size=2, max_size=2, unique=True)))
-            bounds = [0, *cuts[: len(makers) - 1], 10_000]
-            rows += [
-                contribution(content, maker, bounds[index + 1] - bounds[index], from_at, until_at)
-                for index, maker in enumerate(makers)
-            ]
-    return rows
+from tests.splits import lakes, model
+from tests.splits.model import DAY, PERIOD, START, Event, contribution, rulebook
+from tests.splits.worlds import EVENTS, declarations, rulebooks
 
 
 def score(
@@ -82,12 +34,12 @@ def score(
     """Write each list of events as a file and score the period."""
     with tempfile.TemporaryDirectory() as folder:
         locations = [
-            model.write(events, Path(folder) / f"{number}.parquet") for number, events in enumerate(files)
+            lakes.write(events, Path(folder) / f"{number}.parquet") for number, events in enumerate(files)
         ]
         origin = Origin(
             period_id=PERIOD, rulebook=rule, contributions=contributions, locations=tuple(locations)
         )
-        return scoring.score(model.engine(Path(folder), threads=threads), [origin])
+        return scoring.score(lakes.engine(Path(folder), threads=threads), [origin])
 
 
 def points_of(scores: Sequence[Score]) -> dict[str, Fraction]:
@@ -101,7 +53,7 @@ def excluded_of(one: Score) -> dict[str, int]:
     }
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(rulebooks(), EVENTS, declarations())
 @example(rulebook(), [Event(creator="an", quantity=2**63 - 1, actor="u1")], [])
 @example(rulebook(), [Event(creator="an", quantity=-(2**63), type="like")], [])
@@ -134,7 +86,7 @@ def test_the_order_of_the_rows_the_files_and_the_threads_change_nothing(
     assert expected == score(rule, [shuffled[:cut], shuffled[cut:]], declared, threads=1)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(rulebooks(), EVENTS, declarations())
 def test_a_walk_adds_up_to_the_points(
     rule: Rulebook, events: list[Event], contributions: list[Contribution]
@@ -274,7 +226,7 @@ def test_a_period_without_events_has_no_scores(tmp_path: Path) -> None:
     other = [Event(creator="an", origin_period_id="2026-09")]
     empty = Origin(period_id=PERIOD, rulebook=rulebook(), contributions=(), locations=())
 
-    assert [] == scoring.score(model.engine(tmp_path), [empty])
+    assert [] == scoring.score(lakes.engine(tmp_path), [empty])
     assert [] == score(rulebook(), [other])
 
 
@@ -287,8 +239,8 @@ def test_contributions_that_make_no_whole_are_refused() -> None:
 def late(rule: Rulebook, settled: Sequence[Event], added: Sequence[Event]) -> list[Score]:
     """Score the late events of a period of which others are settled."""
     with tempfile.TemporaryDirectory() as folder:
-        before = model.write(settled, Path(folder) / "before.parquet")
-        after = model.write(added, Path(folder) / "after.parquet")
+        before = lakes.write(settled, Path(folder) / "before.parquet")
+        after = lakes.write(added, Path(folder) / "after.parquet")
         origin = Origin(
             period_id=PERIOD,
             rulebook=rule,
@@ -296,7 +248,7 @@ def late(rule: Rulebook, settled: Sequence[Event], added: Sequence[Event]) -> li
             locations=(before, after),
             settled_locations=(before,),
         )
-        return scoring.score(model.engine(Path(folder)), [origin])
+        return scoring.score(lakes.engine(Path(folder)), [origin])
 
 
 @settings(max_examples=40)
@@ -368,7 +320,7 @@ def test_the_inputs_name_what_recomputes_the_points(tmp_path: Path) -> None:
         locations=("/lake/x",),
     )
 
-    actual = scoring.inputs(model.engine(tmp_path), [origin], {"/lake/x": file})
+    actual = scoring.inputs(lakes.engine(tmp_path), [origin], {"/lake/x": file})
 
     (one,) = actual["origins"]
     assert actual["engine"].startswith("duckdb ")
@@ -384,7 +336,7 @@ def test_other_contributions_have_another_digest(tmp_path: Path) -> None:
 
     def digest(rows: Sequence[Contribution]) -> str:
         origin = Origin(period_id=PERIOD, rulebook=rulebook(), contributions=rows, locations=())
-        return scoring.inputs(model.engine(tmp_path), [origin], {})["origins"][0]["contributions_sha256"]
+        return scoring.inputs(lakes.engine(tmp_path), [origin], {})["origins"][0]["contributions_sha256"]
 
     assert digest(both) == digest(both[::-1])
     assert digest(both) != digest(changed)

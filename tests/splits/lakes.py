@@ -1,0 +1,35 @@
+"""Files as a seal writes them, and the embedded engine over them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from service.runtime import duck
+from service.splits.engines.duckdb import DuckEngine
+from tests.splits.model import Event
+
+
+def write(events: Sequence[Event], path: Path) -> str:
+    """Write events as a seal writes its counted files; give the file's location."""
+    table = pa.table(
+        {
+            "seq": pa.array([1] * len(events), pa.int64()),
+            "type": pa.array([one.type for one in events], pa.string()),
+            "at": pa.array([one.at.replace(tzinfo=None) for one in events], pa.timestamp("us")),
+            "day_on": pa.array([one.day_on for one in events], pa.date32()),
+            "creator": pa.array([one.creator for one in events], pa.string()),
+            "content": pa.array([one.content for one in events], pa.string()),
+            "actor": pa.array([one.actor for one in events], pa.string()),
+            "quantity": pa.array([one.quantity for one in events], pa.int64()),
+            "origin_period_id": pa.array([one.origin_period_id for one in events], pa.string()),
+        }
+    )
+    pq.write_table(table, path)
+    return str(path)
+
+
+def engine(temp_dir: Path, *, threads: int = 2) -> DuckEngine:
+    """The embedded engine, spilling to a test's folder."""
+    return DuckEngine(lambda: duck.connect(temp_dir=temp_dir, threads=threads, memory_limit="256MiB"))
