@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from service.audit.findings import BOOK, Notes, differences, stream
+from service.audit.findings import BOOK, KEPT, Notes, differences, stream
 from service.ledger import posting
 from service.ledger.accounts import TRAITS, Role
 from service.parties.platforms import Platform
@@ -198,29 +198,9 @@ _CONTENTS: Final = text(
     """
 )
 
-_KEPT: Final = """
-    unfolded AS MATERIALIZED (
-        SELECT tally.account_id, sum(tally.debit_minor) AS debit_minor,
-               sum(tally.credit_minor) AS credit_minor
-          FROM book
-          JOIN tally USING (platform_id)
-         GROUP BY tally.account_id
-    ),
-    kept AS MATERIALIZED (
-        SELECT account.id, account.role, account.owner, account.currency,
-               coalesce(balance.debit_minor, 0) + coalesce(unfolded.debit_minor, 0) AS debit_minor,
-               coalesce(balance.credit_minor, 0) + coalesce(unfolded.credit_minor, 0) AS credit_minor
-          FROM book
-          JOIN account USING (platform_id)
-          LEFT JOIN balance
-            ON balance.platform_id = account.platform_id AND balance.account_id = account.id
-          LEFT JOIN unfolded ON unfolded.account_id = account.id
-    )
-"""
-
 _BALANCES: Final = text(
     f"""
-    WITH {BOOK}, {_KEPT},
+    WITH {BOOK}, {KEPT},
     summed AS MATERIALIZED (
         SELECT account_id, sum(debit_minor) AS debit_minor, sum(credit_minor) AS credit_minor
           FROM (SELECT line.debit_account_id AS account_id, line.amount_minor AS debit_minor,
@@ -263,7 +243,7 @@ _TALLIES: Final = text(
 
 _TRIAL: Final = text(
     f"""
-    WITH {BOOK}, {_KEPT}
+    WITH {BOOK}, {KEPT}
     SELECT currency, sum(debit_minor) AS debit_minor, sum(credit_minor) AS credit_minor
       FROM kept
      GROUP BY currency

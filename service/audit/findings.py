@@ -19,6 +19,27 @@ BOOK: Final = "book AS MATERIALIZED (SELECT CAST(:platform_id AS text) AS platfo
 """What statements join the platform out of. A new platform is in no statistics yet; seeing its name, the
 planner expects a single row and may loop over all pairs of a large table."""
 
+KEPT: Final = """
+    unfolded AS MATERIALIZED (
+        SELECT tally.account_id, sum(tally.debit_minor) AS debit_minor,
+               sum(tally.credit_minor) AS credit_minor
+          FROM book
+          JOIN tally USING (platform_id)
+         GROUP BY tally.account_id
+    ),
+    kept AS MATERIALIZED (
+        SELECT account.id, account.role, account.owner, account.currency,
+               coalesce(balance.debit_minor, 0) + coalesce(unfolded.debit_minor, 0) AS debit_minor,
+               coalesce(balance.credit_minor, 0) + coalesce(unfolded.credit_minor, 0) AS credit_minor
+          FROM book
+          JOIN account USING (platform_id)
+          LEFT JOIN balance
+            ON balance.platform_id = account.platform_id AND balance.account_id = account.id
+          LEFT JOIN unfolded ON unfolded.account_id = account.id
+    )
+"""
+"""What balance rows and unfolded tallies say of every account, with `BOOK` before it."""
+
 Fact = str | int | None
 """What is compared, as a report shows it; None: there is no such thing."""
 

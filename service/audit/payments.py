@@ -12,9 +12,8 @@ from typing import Any, Final, cast
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from service.audit.findings import BOOK, Notes, compare_entries, stream
-from service.ledger import balances, entries
-from service.ledger.accounts import Role
+from service.audit.findings import BOOK, KEPT, Notes, compare_entries, stream
+from service.ledger import entries
 from service.ledger.entries import Entry
 from service.parties.platforms import Platform
 from service.payouts import batches
@@ -73,18 +72,11 @@ def reserves(session: Session, platform: Platform, notes: Notes) -> None:
 
 def under_way(session: Session, platform: Platform, notes: Notes) -> None:
     """What is reserved for each creator, and in transit with each provider, is what payouts say."""
-    expected: dict[tuple[Role, str, str], int] = {}
-    for row in stream(session, platform.id, _UNDER_WAY):
-        expected[Role(row.role), row.owner, row.currency] = int(row.amount_minor)
-    found: dict[tuple[Role, str, str], int] = {
-        (row.account.role, row.account.owner, row.currency): row.balance_minor
-        for row in balances.by_account(session, platform.id)
-        if row.account.role in {Role.RESERVED, Role.IN_TRANSIT}
-    }
-    for role, owner, currency in sorted(expected.keys() | found.keys()):
+    expected = _by_account(stream(session, platform.id, _UNDER_WAY))
+    found = _by_account(stream(session, platform.id, _HELD))
+    for name in sorted(expected.keys() | found.keys()):
         notes.see()
-        key = (role, owner, currency)
-        notes.compare(f"{role}:{owner} in {currency}", expected.get(key, 0), found.get(key, 0))
+        notes.compare(name, expected.get(name, 0), found.get(name, 0))
 
 
 CHECKS: Final[Mapping[str, Callable[[Session, Platform, Notes], None]]] = {
@@ -94,6 +86,10 @@ CHECKS: Final[Mapping[str, Callable[[Session, Platform, Notes], None]]] = {
     "payouts.reserves": reserves,
     "payouts.under_way": under_way,
 }
+
+
+def _by_account(rows: Iterator[Row[Any]]) -> dict[str, int]:
+    return {f"{row.role}:{row.owner} in {row.currency}": int(row.amount_minor) for row in rows}
 
 
 def _path(row: Row[Any]) -> list[tuple[str, Any]]:
@@ -239,5 +235,14 @@ _UNDER_WAY: Final = text(
       FROM payout
      WHERE platform_id = :platform_id AND state IN ('sending', 'unknown', 'sent')
      GROUP BY provider, currency
+    """
+)
+
+_HELD: Final = text(
+    f"""
+    WITH {BOOK}, {KEPT}
+    SELECT role, owner, currency, credit_minor - debit_minor AS amount_minor
+      FROM kept
+     WHERE role IN ('reserved', 'in_transit')
     """
 )

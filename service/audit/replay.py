@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from service.audit import books, divisions, logged, payments
 from service.audit.findings import Finding, Notes
+from service.core.errors import Fault
 from service.events import manifest
 from service.events.lake import Lake
 from service.parties import platforms
@@ -83,13 +84,21 @@ def _of_platform(
             execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         )
         for notes in made:
-            CHECKS[notes.check](session, platform, notes)
+            _look(session, platform, notes)
             _tell(say, notes)
         known = manifest.listing(session, platform.id)
     notes = Notes(check=FILES, platform_id=platform.id)
     logged.files(lake, known, notes)
     _tell(say, notes)
     return [*made, notes]
+
+
+def _look(session: Session, platform: Platform, notes: Notes) -> None:
+    """Run one check; one that stumbles over what it reads has found something too."""
+    try:
+        CHECKS[notes.check](session, platform, notes)
+    except (ArithmeticError, AssertionError, Fault, LookupError, TypeError, ValueError) as fault:
+        notes.compare("the check itself", "to come to its end", f"{type(fault).__name__}: {fault}")
 
 
 def _tell(say: Callable[[str], None], notes: Notes) -> None:

@@ -1,5 +1,6 @@
 """Commands about the books: statements, exports, the audit, and checks of what was handed out."""
 
+import itertools
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -107,14 +108,23 @@ def audit(platform_id: str | None, as_json: bool) -> None:
         if platform_id is not None:
             with db.transaction(system.database) as session:
                 platforms.get(session, platform_id)
-        report = replay.run(system.database, system.lake, platform_id=platform_id, say=terminal.say)
-    show(report if as_json else {"checks": len(report.checks), "findings": len(report.findings)}, as_json)
-    for finding in report.findings if not as_json else ():
-        terminal.say(
-            f"{finding.check}: {finding.platform_id} {finding.subject}:"
-            f" expected {finding.expected}, found {finding.found}"
-        )
-    if report.findings:
+        with terminal.progress("Auditing") as advance:
+            seen = itertools.count(1)
+            report = replay.run(
+                system.database,
+                system.lake,
+                platform_id=platform_id,
+                say=lambda _line: advance(next(seen), None),
+            )
+    if as_json:
+        show(report, as_json)
+    else:
+        show([{"check": name, "looked_at": count} for name, count in report.checks.items()], as_json)
+        terminal.say("Everything agrees." if report.is_clean else f"{report.finding_count} differences.")
+        for one in report.findings:
+            where = f"{one.check}: {one.platform_id} {one.subject}"
+            terminal.say(f"{where}: expected {one.expected}, found {one.found}")
+    if not report.is_clean:
         sys.exit(terminal.CHECK_FAILED)
 
 

@@ -11,6 +11,7 @@ import click
 from sqlalchemy.orm import Session
 
 from service.cli import terminal
+from service.core.errors import Invalid
 from service.parties import staff as staff_acts
 from service.parties.actors import OPERATOR, Actor
 from service.runtime import clock, db, logs, settings
@@ -59,3 +60,12 @@ def actor_of(session: Session, platform_id: str, staff_id: str | None) -> Actor:
 def chosen(name: str, choices: tuple[str, ...], **attributes: Any) -> Callable[..., Any]:
     """Make an option with fixed choices."""
     return click.option(name, type=click.Choice(choices), **attributes)
+
+
+@contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Say which option a value that cannot be used was given to."""
+    try:
+        yield
+    except Invalid as fault:
+        raise type(fault)(f"{option}: {fault.detail}", errors=fault.errors) from fault

@@ -8,11 +8,13 @@ import click
 
 from service.cli import options, terminal
 from service.cli.terminal import command, show
+from service.core import money
 from service.core.errors import FieldError, Invalid
 from service.parties import platforms
-from service.payouts import batches, due, payees, settlement
+from service.payouts import batches, due, funding, payees, settlement
 from service.payouts import payouts as orders
 from service.payouts.batches import NothingDue
+from service.payouts.providers.sandbox import Sandbox
 from service.runtime import clock, db
 
 
@@ -55,6 +57,33 @@ def payouts_payee(platform_id: str, creator_id: str, account: str, holder: str, 
             now=now,
         )
     show(made, as_json)
+
+
+@command(payouts, "fund")
+@options.platform
+@click.option("--amount", required=True, help="In the currency's own decimals.")
+@click.option("--reference", required=True, help="The number of the transfer; booked once.")
+@options.acting
+def payouts_fund(platform_id: str, amount: str, reference: str, staff_id: str | None, as_json: bool) -> None:
+    """Book money that was moved to the provider; with the pretend bank, also put it there."""
+    with options.acted() as (system, session, now):
+        platform = platforms.get(session, platform_id)
+        with options.naming("--amount"):
+            amount_minor = money.parse(amount, platform.currency).minor
+        is_new = funding.record(
+            session,
+            platform,
+            provider=system.provider.name,
+            amount_minor=amount_minor,
+            reference=reference,
+            actor=options.actor_of(session, platform_id, staff_id),
+            now=now,
+        )
+    if isinstance(system.provider, Sandbox):
+        with options.opened() as opened:
+            assert isinstance(opened.provider, Sandbox), "the same settings give the same provider"
+            opened.provider.fund(platform_id, platform.currency, amount_minor, reference)
+    show({"reference": reference, "amount_minor": amount_minor, "was_booked": not is_new}, as_json)
 
 
 @command(payouts, "run")

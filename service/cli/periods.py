@@ -84,17 +84,22 @@ def revenue_record(
         if from_text is None or until_text is None:
             detail = "give both --from and --until, or --period"
             raise Invalid(f"span: {detail}.", errors=[FieldError("/span", detail)])
-        span = Span(spans.parse_instant(from_text), spans.parse_instant(until_text))
+        with options.naming("--from"):
+            from_at = spans.parse_instant(from_text)
+        with options.naming("--until"):
+            span = Span(from_at, spans.parse_instant(until_text))
     with options.acted() as (_, session, now):
         platform = platforms.get(session, platform_id)
         unit = currency or platform.currency
+        with options.naming("--gross"):
+            gross_minor = money.parse(gross, unit).minor
         made = revenues.record(
             session,
             platform,
             stream=stream,
             reference=reference,
             currency=unit,
-            gross_minor=money.parse(gross, unit).minor,
+            gross_minor=gross_minor,
             deductions=[_deduction(text, unit) for text in deductions],
             span=span,
             period_id=period_id,
@@ -267,10 +272,12 @@ def _deduction(text: str, currency: str) -> Deduction:
     if not separator or not name.strip():
         detail = f"write {text!r} as NAME=AMOUNT"
         raise Invalid(f"--deduction: {detail}.", errors=[FieldError("/deductions", detail)])
-    return Deduction(name.strip(), money.parse(amount, currency).minor)
+    with options.naming("--deduction"):
+        return Deduction(name.strip(), money.parse(amount, currency).minor)
 
 
 def _day_or_instant(text: str, platform: platforms.Platform) -> datetime:
-    if len(text) == len("2026-10-01"):
-        return spans.span_of(text, platform.zone).start_at
-    return spans.parse_instant(text)
+    with options.naming("--from"):
+        if len(text) == len("2026-10-01"):
+            return spans.span_of(text, platform.zone).start_at
+        return spans.parse_instant(text)

@@ -33,6 +33,9 @@ from service.splits.shares import Split
 _INSTANT = timedelta(microseconds=1)
 _STEPS = 4
 
+_INTERRUPTED = frozenset({"sealed", "scored", "split"})
+"""States in which a close was begun; asking for it again carries it on."""
+
 
 class PeriodNotOver(Conflict):
     """The period, or the grace after it, has not ended."""
@@ -144,7 +147,8 @@ def request_close(
     """
     staff.require(session, platform.id, actor, "finance_maker")
     period = periods.get(session, platform.id, period_id)
-    _check_closable(session, period, now)
+    if period.state not in _INTERRUPTED:
+        _check_closable(session, period, now)
     return queue.request(
         session,
         platform_id=platform.id,
@@ -231,18 +235,31 @@ def due(session: Session, platform_id: str) -> Iterator[DueStage]:
         if period.is_historic:
             continue
         if period.state == "approved":
-            yield DueStage("post", period.id, _window_end(session, period))
+            yield DueStage("post", period.id, postable_at(session, period))
         elif period.state in {"open", "sealed", "scored", "split"}:
-            yield DueStage("close", period.id, _grace_end(session, period))
+            yield DueStage("close", period.id, closable_at(session, period))
             if period.state == "open":
                 return
+
+
+def closable_at(session: Session, period: Period) -> datetime:
+    """Tell from when on a period may be closed: its end, and the grace that its rulebook adds."""
+    rule = registry.in_force(session, period.platform_id, period.span.start_at).rulebook
+    return period.span.end_at + timedelta(hours=rule.grace_h)
+
+
+def postable_at(session: Session, period: Period) -> datetime:
+    """Tell from when on a published period may be posted: the end of its rulebook's challenge window."""
+    assert period.published_at is not None, "the window begins with the publication"
+    rule = registry.in_force(session, period.platform_id, period.span.start_at).rulebook
+    return period.published_at + timedelta(hours=rule.challenge_window_h)
 
 
 def _seal(session: Session, platform: Platform, period_id: str, *, actor: Actor, now: datetime) -> Period:
     """Seal the period if it is open: alone with the calendar, with every batch that committed before."""
     seal_lock.exclude(session, platform.id)
     period = periods.get(session, platform.id, period_id, lock=True)
-    if period.state in {"sealed", "scored", "split"}:
+    if period.state in _INTERRUPTED:
         return period
     _check_closable(session, period, now)
     cut_seq = compaction.newest_seq(session, platform.id)
@@ -258,7 +275,7 @@ def _check_closable(session: Session, period: Period, now: datetime) -> None:
         raise PeriodNotOver(
             f"Period {period.id} ends at {to_text(period.span.end_at)}; close it after its grace."
         )
-    grace_end_at = _grace_end(session, period)
+    grace_end_at = closable_at(session, period)
     if now < grace_end_at:
         msg = f"Late events of {period.id} still count until {to_text(grace_end_at)}; close it then."
         raise PeriodNotOver(msg)
@@ -271,21 +288,10 @@ def _check_closable(session: Session, period: Period, now: datetime) -> None:
 def _check_postable(session: Session, period: Period, now: datetime) -> None:
     if period.state != "approved":
         raise WrongState(f"Period {period.id} is {period.state}; only a period that is approved is posted.")
-    window_end_at = _window_end(session, period)
+    window_end_at = postable_at(session, period)
     if now < window_end_at and not period.is_historic:
         msg = f"The split of {period.id} may be challenged until {to_text(window_end_at)}; post it then."
         raise ChallengeWindowOpen(msg)
-
-
-def _grace_end(session: Session, period: Period) -> datetime:
-    rule = registry.in_force(session, period.platform_id, period.span.start_at).rulebook
-    return period.span.end_at + timedelta(hours=rule.grace_h)
-
-
-def _window_end(session: Session, period: Period) -> datetime:
-    assert period.published_at is not None, "an approved period was published"
-    rule = registry.in_force(session, period.platform_id, period.span.start_at).rulebook
-    return period.published_at + timedelta(hours=rule.challenge_window_h)
 
 
 def _verified(session: Session, platform_id: str, period_id: str) -> Split:

@@ -1,6 +1,6 @@
 """Sign in with a one-time link, sign out. Opening a link changes nothing; the button on its page does."""
 
-from flask import Blueprint, Response, redirect, request
+from flask import Blueprint, Response, redirect
 from werkzeug.wrappers import Response as AnyResponse
 
 from service.parties import links
@@ -21,29 +21,26 @@ def add_to(pages: Blueprint, system: System) -> None:
 
     @pages.post("/sign-in/<token>")
     def sign_in(token: str) -> AnyResponse:
+        visit.check_sender()
         with db.transaction(system.database) as session:
-            opened, browser_token = links.redeem(session, token, pepper=system.pepper, now=clock.now(session))
+            now = clock.now(session)
+            before = visit.of_anyone(session, system, now)
+            opened, browser_token = links.redeem(session, token, pepper=system.pepper, now=now)
+            if before is not None:
+                # The browser forgets its token now; nobody else is to use it.
+                links.end(session, before.token, pepper=system.pepper, now=now)
         response = redirect(HOME[opened.subject_kind], code=303)
-        response.set_cookie(
-            visit.cookie_name(system),
-            browser_token,
-            max_age=links.SESSION_LIFETIME_S,
-            httponly=True,
-            samesite="Lax",
-            secure=visit.is_secure(system),
-            path="/",
-        )
+        visit.begin(response, system, browser_token)
         return response
 
     @pages.post("/sign-out")
     def sign_out() -> AnyResponse:
-        token = request.cookies.get(visit.cookie_name(system), "")
         with db.transaction(system.database) as session:
             now = clock.now(session)
-            found = links.session_of(session, token, pepper=system.pepper, now=now) if token else None
-            if found is not None:
-                visit.check_form(system, visit.Visit(session=found, token=token, now=now))
-                links.end(session, token, pepper=system.pepper, now=now)
+            seen = visit.of_anyone(session, system, now)
+            if seen is not None:
+                visit.check_form(system, seen)
+                links.end(session, seen.token, pepper=system.pepper, now=now)
         response = redirect("/", code=303)
-        response.delete_cookie(visit.cookie_name(system), path="/")
+        visit.end(response, system)
         return response

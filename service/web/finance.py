@@ -1,44 +1,57 @@
-"""Finance's pages: periods and payout batches with what can be done next, the books at a glance, the jobs."""
+"""Finance's pages: what waits for whom, periods, payout batches, the books at a glance, the jobs, exports."""
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 
-from flask import Blueprint, Response, redirect
+from flask import Blueprint, Response, request
 from sqlalchemy.orm import Session
-from werkzeug.wrappers import Response as AnyResponse
 
 from service.calendar import periods
-from service.calendar.periods import Period, Step
-from service.closing import computing, estimates, stages
+from service.calendar.periods import Period
+from service.closing import computing, estimates, revenues
 from service.core.errors import NotFound
 from service.jobs import queue
+from service.jobs.queue import Run
 from service.ledger import balances
 from service.ledger.balances import RoleBalance
-from service.parties import platforms, staff
+from service.parties import creators, staff
 from service.parties.platforms import Platform
-from service.parties.staff import Staff
 from service.payouts import batches, due
 from service.payouts import payouts as payout_acts
-from service.runtime import clock, db
+from service.payouts.batches import Batch
+from service.payouts.due import Due
+from service.runtime import db
 from service.splits import shares
 from service.splits.shares import Split
 from service.statements import exports
 from service.statements.exports import Table
 from service.statements.formats import csv
-from service.web import render, visit
-from service.web.visit import Visit
+from service.web import desk as desks
+from service.web import public, render, tasks, visit
+from service.web.desk import Desk
+from service.web.tasks import Calendar, Next
 from service.wiring import System
 
-JOBS_SHOWN = 12
+PERIODS_SHOWN = 12
+BATCHES_SHOWN = 12
+JOBS_SHOWN = 8
+JOBS_SEARCHED = 200
 PAYOUTS_SHOWN = 200
+DUE_SHOWN = 100
+REVENUES_SHOWN = 100
+FOLLOW_EVERY_S = 5
 EXPORT_MEMORY_BYTES = 1_048_576
 EXPORTS: Mapping[str, Callable[[Session, str], Table]] = {
     "journal": exports.journal,
     "trial-balance": exports.trial_balance,
     "payouts": exports.payouts,
+    "shares": exports.shares,
 }
+
+_DECIDED_BY_PEOPLE = ("close", "post", "pay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,15 @@ class PeriodRow:
     period: Period
     pool_minor: int
     split: Split | None
-    steps: Sequence[Step]
+    next: Next
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """A batch as finance sees it."""
+
+    batch: Batch
+    next: Next
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,128 +81,163 @@ class Sums:
     credit_minor: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """Balances above zero: how many and how much by verdict, and the first ones by creator."""
+
+    tallies: Sequence[tuple[due.Standing, int, int]]
+    """Verdict, how many, their sum in minor units."""
+    first: Sequence[Due]
+    count: int
+
+
 def add_to(pages: Blueprint, system: System) -> None:
     """Add the routes."""
-    _add_views(pages, system)
-    _add_acts(pages, system)
 
-
-def _add_views(pages: Blueprint, system: System) -> None:
     @pages.get("/finance")
     def finance() -> Response:
         with db.transaction(system.database) as session:
-            seen, platform, person = _who(session, system)
-            values = _overview(session, platform, seen)
-        return _page(system, "finance.html", platform, person, seen, values)
+            desk = desks.of_request(session, system)
+            values = {**_overview(session, system, desk), **_known(session, desk)}
+        return show(system, "finance.html", desk, values)
 
     @pages.get("/finance/periods/<period_id>")
     def finance_period(period_id: str) -> Response:
         with db.transaction(system.database) as session:
-            seen, platform, person = _who(session, system)
-            period = periods.get(session, platform.id, period_id)
-            row = _row(session, platform, period)
-            totals = {} if row.split is None else shares.totals(session, row.split)
-        return _page(system, "finance_period.html", platform, person, seen, {"row": row, "totals": totals})
+            desk = desks.of_request(session, system)
+            values = {**_period(session, desk, period_id), **_known(session, desk)}
+        return show(system, "finance_period.html", desk, values)
 
     @pages.get("/finance/batches/<uuid:batch_id>")
     def finance_batch(batch_id: uuid.UUID) -> Response:
         with db.transaction(system.database) as session:
-            seen, platform, person = _who(session, system)
-            batch = batches.get(session, platform.id, batch_id)
-            tallies = batches.tallies(session, platform.id, batch_id)
-            found = payout_acts.listing(session, platform.id, batch_id=batch_id, limit=PAYOUTS_SHOWN)
-        values = {"batch": batch, "tallies": tallies, "payouts": found, "payouts_max": PAYOUTS_SHOWN}
-        return _page(system, "finance_batch.html", platform, person, seen, values)
+            desk = desks.of_request(session, system)
+            values = {**_batch(session, system, desk, batch_id), **_known(session, desk)}
+        return show(system, "finance_batch.html", desk, values)
 
     @pages.get("/finance/exports/<name>.csv")
     def finance_export(name: str) -> Response:
         with db.transaction(system.database) as session:
-            _, platform, _ = _who(session, system)
+            desk = desks.of_request(session, system)
             if name not in EXPORTS:
                 raise NotFound(f"There is no export {name!r}; choose from {', '.join(EXPORTS)}.")
-            return _export(platform, name, EXPORTS[name](session, platform.id))
+            return _export(desk.platform, name, EXPORTS[name](session, desk.platform.id))
 
-
-def _add_acts(pages: Blueprint, system: System) -> None:
-    @pages.post("/finance/periods/<period_id>/<act>")
-    def act_on_period(period_id: str, act: str) -> AnyResponse:
+    @pages.get("/finance/periods/<period_id>/shares.csv")
+    def finance_shares(period_id: str) -> Response:
         with db.transaction(system.database) as session:
-            seen, platform, person = _who(session, system)
-            visit.check_form(system, seen)
-            _act_on_period(session, platform, person, period_id, act, seen)
-        return redirect(f"/finance/periods/{period_id}", code=303)
-
-    @pages.post("/finance/batches")
-    def submit_batch() -> AnyResponse:
-        with db.transaction(system.database) as session:
-            seen, platform, person = _who(session, system)
-            visit.check_form(system, seen)
-            staff.require(session, platform.id, person.actor, "finance_maker")
-            made = batches.submit(session, platform, actor=person.actor, now=seen.now)
-        return redirect(f"/finance/batches/{made.id}", code=303)
-
-    @pages.post("/finance/batches/<uuid:batch_id>/<act>")
-    def act_on_batch(batch_id: uuid.UUID, act: str) -> AnyResponse:
-        with db.transaction(system.database) as session:
-            seen, platform, person = _who(session, system)
-            visit.check_form(system, seen)
-            if act == "approve":
-                batches.approve(session, platform.id, batch_id, actor=person.actor, now=seen.now)
-            elif act == "cancel":
-                staff.require(session, platform.id, person.actor, "finance_maker")
-                batches.cancel(session, platform.id, batch_id, actor=person.actor, now=seen.now)
-            else:
-                raise NotFound("A batch can be approved or cancelled.")
-        return redirect(f"/finance/batches/{batch_id}", code=303)
+            desk = desks.of_request(session, system)
+            table = exports.shares(session, desk.platform.id, period_id=period_id)
+            return _export(desk.platform, f"shares-{period_id}", table)
 
 
-def _export(platform: Platform, name: str, table: Table) -> Response:
-    """Read a table into a file that grows on disk; it is sent after its transaction ended."""
-    spool = SpooledTemporaryFile(max_size=EXPORT_MEMORY_BYTES)  # noqa: SIM115 — the response closes it.
-    for piece in csv.stream(table.header, table.rows):
-        spool.write(piece.encode())
-    spool.seek(0)
-    response = Response(spool, mimetype="text/csv")
-    response.call_on_close(spool.close)
-    response.headers["Content-Disposition"] = f'attachment; filename="{platform.id}-{name}.csv"'
-    return response
+def show(system: System, template: str, desk: Desk, values: Mapping[str, object]) -> Response:
+    """Render one of finance's pages."""
+    known = {
+        "desk": desk,
+        "csrf": visit.csrf_token(system, desk.visit),
+        "note": visit.note_of(system, desk.visit),
+    }
+    return render.page(system, template, platform=desk.platform, values={**known, **values})
 
 
-def _act_on_period(
-    session: Session, platform: Platform, person: Staff, period_id: str, act: str, seen: Visit
-) -> None:
-    if act == "close":
-        stages.request_close(session, platform, period_id, actor=person.actor, now=seen.now)
-    elif act == "approve":
-        stages.approve(session, platform.id, period_id, actor=person.actor, now=seen.now)
-    elif act == "post":
-        stages.request_post(session, platform, period_id, actor=person.actor, now=seen.now)
-    elif act == "estimate":
-        estimates.request(session, platform, actor=person.actor, now=seen.now)
-    else:
-        raise NotFound("A period can be closed, approved, posted and estimated.")
+def _known(session: Session, desk: Desk) -> dict[str, object]:
+    return {"staff_names": {one.id: one.name for one in staff.listing(session, desk.platform.id)}}
 
 
-def _who(session: Session, system: System) -> tuple[Visit, Platform, Staff]:
-    now = clock.now(session)
-    seen = visit.of_request(session, system, "staff", now)
-    platform = platforms.get(session, seen.session.platform_id)
-    return seen, platform, staff.get(session, platform.id, seen.session.subject_id)
-
-
-def _overview(session: Session, platform: Platform, seen: Visit) -> dict[str, object]:
-    rows = [_row(session, platform, one) for one in reversed(periods.listing(session, platform.id))]
+def _overview(session: Session, system: System, desk: Desk) -> dict[str, object]:
+    platform = desk.platform
+    known = tasks.calendar(session, platform.id)
+    every = list(reversed(periods.listing(session, platform.id)))
+    # What is not posted needs somebody; of what is, the latest are enough unless all are asked for.
+    shown_count = len(every) if request.args.get("all") == "periods" else PERIODS_SHOWN
+    shown = [one for place, one in enumerate(every) if place < shown_count or one.state != "posted"]
+    rows = [_row(session, desk, known, one) for one in shown]
+    found = [
+        BatchRow(one, tasks.of_batch(desk, one))
+        for one in batches.listing(session, platform.id, limit=BATCHES_SHOWN)
+    ]
     trial = balances.trial_balance(session, platform.id)
+    standings = _standings(due.listing(session, platform, now=desk.visit.now))
+    ids = [one.creator_id for one in standings.first]
     return {
         "rows": rows,
-        "batches": batches.listing(session, platform.id),
+        "hidden_count": len(every) - len(shown),
+        "batches": found,
+        # What the person who looks can do comes first.
+        "waiting": sorted(
+            [one for one in (*rows, *found) if one.next.needs_person], key=lambda one: one.next.act is None
+        ),
         "trial": trial,
         "sums": _sums(trial),
         "estimate": estimates.latest(session, platform.id),
-        "jobs": queue.listing(session, platform.id, limit=JOBS_SHOWN),
-        "standing": due.listing(session, platform, now=seen.now),
-        "standings": due.WORDS,
+        "jobs": _jobs(session, platform.id),
+        "standings": standings,
+        "standing_words": due.WORDS,
+        "creator_names": creators.names(session, platform.id, ids, system.vault),
     }
+
+
+def _jobs(session: Session, platform_id: str) -> list[Run]:
+    """Choose the jobs that people want to know of: at work, given up, or asked for by a decision."""
+    states = ("due", "running", "failed")
+    unfinished = queue.listing(session, platform_id, states=states, limit=JOBS_SHOWN)
+    latest = queue.listing(session, platform_id, limit=JOBS_SEARCHED)
+    decided = [run for run in latest if run.job in _DECIDED_BY_PEOPLE and run not in unfinished]
+    return [*unfinished, *decided][:JOBS_SHOWN]
+
+
+def _period(session: Session, desk: Desk, period_id: str) -> dict[str, object]:
+    platform = desk.platform
+    period = periods.get(session, platform.id, period_id)
+    row = _row(session, desk, tasks.calendar(session, platform.id), period)
+    parts = [] if row.split is None else public.parts_of(session, row.split)
+    is_followed = row.next.job is not None and request.args.get("follow") == "on"
+    return {
+        "row": row,
+        "parts": parts,
+        "sum_minor": sum(one.amount_minor for one in parts),
+        "steps": periods.steps(session, platform.id, period_id),
+        "revenues": revenues.listing(session, platform.id, period_id=period_id, limit=REVENUES_SHOWN),
+        "revenues_max": REVENUES_SHOWN,
+        "follow_s": FOLLOW_EVERY_S if is_followed else None,
+        "follow_every_s": FOLLOW_EVERY_S,
+    }
+
+
+def _batch(session: Session, system: System, desk: Desk, batch_id: uuid.UUID) -> dict[str, object]:
+    platform = desk.platform
+    batch = batches.get(session, platform.id, batch_id)
+    found = payout_acts.listing(session, platform.id, batch_id=batch_id, limit=PAYOUTS_SHOWN)
+    ids = [one.creator_id for one in found]
+    return {
+        "batch": batch,
+        "next": tasks.of_batch(desk, batch),
+        "tallies": batches.tallies(session, platform.id, batch_id),
+        "payouts": found,
+        "payouts_max": PAYOUTS_SHOWN,
+        "creator_names": creators.names(session, platform.id, ids, system.vault),
+    }
+
+
+def _row(session: Session, desk: Desk, known: Calendar, period: Period) -> PeriodRow:
+    platform = desk.platform
+    split = shares.latest(session, platform.id, period.id)
+    pool_minor = (
+        split.pool_minor if split is not None else computing.pool_balance(session, platform, period.id)
+    )
+    steps = periods.steps(session, platform.id, period.id)
+    return PeriodRow(period, pool_minor, split, tasks.of_period(session, desk, known, period, steps))
+
+
+def _standings(found: Sequence[Due]) -> Standings:
+    counts: Counter[due.Standing] = Counter()
+    sums_minor: Counter[due.Standing] = Counter()
+    for one in found:
+        counts[one.verdict] += 1
+        sums_minor[one.verdict] += one.payable_minor
+    tallies = [(one, counts[one], sums_minor[one]) for one in due.Standing if counts[one]]
+    return Standings(tallies=tallies, first=found[:DUE_SHOWN], count=len(found))
 
 
 def _sums(trial: Sequence[RoleBalance]) -> list[Sums]:
@@ -194,16 +250,13 @@ def _sums(trial: Sequence[RoleBalance]) -> list[Sums]:
     return list(found.values())
 
 
-def _row(session: Session, platform: Platform, period: Period) -> PeriodRow:
-    split = shares.latest(session, platform.id, period.id)
-    pool_minor = (
-        split.pool_minor if split is not None else computing.pool_balance(session, platform, period.id)
-    )
-    return PeriodRow(period, pool_minor, split, periods.steps(session, platform.id, period.id))
-
-
-def _page(
-    system: System, template: str, platform: Platform, person: Staff, seen: Visit, values: dict[str, object]
-) -> Response:
-    known = {"person": person, "csrf": visit.csrf_token(system, seen)}
-    return render.page(system, template, platform=platform, values={**known, **values})
+def _export(platform: Platform, name: str, table: Table) -> Response:
+    """Read a table into a file that grows on disk; it is sent after its transaction ended."""
+    spool = SpooledTemporaryFile(max_size=EXPORT_MEMORY_BYTES)  # noqa: SIM115 — the response closes it.
+    for piece in csv.stream(table.header, table.rows):
+        spool.write(piece.encode())
+    spool.seek(0)
+    response = Response(spool, mimetype="text/csv")
+    response.call_on_close(spool.close)
+    response.headers["Content-Disposition"] = f'attachment; filename="{platform.id}-{name}.csv"'
+    return response

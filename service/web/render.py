@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 from flask import Response, make_response, render_template, request
 
 from service.parties.platforms import LOCALES, Platform
+from service.rules import words
 from service.runtime import texts
-from service.web import visit
+from service.web import visit, vocabulary
 from service.wiring import System
 
 
@@ -40,17 +41,24 @@ def page(
         ngettext=translator.ngettext,
         platform=platform,
         languages=[(one, _here_in(one)) for one in LOCALES],
+        here=request.path,
+        word=partial(vocabulary.word, translator),
+        actor=partial(vocabulary.actor, translator, values.get("staff_names", {})),
+        explained=partial(vocabulary.fault, translator),
+        event_type=partial(words.event_type, locale=locale),
         money=partial(_money, locale=locale),
         number=partial(texts.number, locale=locale),
         points=partial(texts.points, locale=locale),
         rate=partial(texts.rate_bp, locale=locale),
         period_name=partial(texts.period_name, locale=locale),
+        period_title=partial(_period_title, locale=locale),
         instant=partial(_instant, zone=zone, locale=locale),
         **values,
     )
     response = make_response(html, status)
     response.headers["Content-Language"] = locale
     response.headers["Vary"] = "Accept-Language, Cookie"
+    visit.forget_note(response, system)
     return visit.keep_language(response, system)
 
 
@@ -62,5 +70,15 @@ def _instant(at: datetime | None, *, zone: ZoneInfo, locale: str) -> str:
     return "" if at is None else texts.instant(at, zone, locale)
 
 
+def _period_title(period_id: str, *, locale: str) -> str:
+    """Name a period where a line begins: "Tháng 10 năm 2026"."""
+    name = texts.period_name(period_id, locale)
+    return name[:1].upper() + name[1:]
+
+
 def _here_in(locale: str) -> str:
-    return f"{request.path}?{urlencode({**request.args.to_dict(), 'lang': locale})}"
+    """Write the address of this very page in a language, relative to it, whatever its path."""
+    if request.method not in {"GET", "HEAD"}:
+        # What answers to a form has no address that can be looked at.
+        return f"/?{urlencode({'lang': locale})}"
+    return f"?{urlencode({**request.args.to_dict(), 'lang': locale})}"

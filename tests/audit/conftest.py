@@ -29,11 +29,13 @@ class Books:
     def spoil(self, *statements: str) -> None:
         """Go around the guards, as only a superuser can: no trigger, no foreign key."""
         engine = create_engine(self.superuser_url)
-        with engine.begin() as connection:
-            connection.execute(text("SET LOCAL session_replication_role = replica"))
-            for statement in statements:
-                assert connection.execute(text(statement)).rowcount, "a canary changes something"
-        engine.dispose()
+        try:
+            with engine.begin() as connection:
+                connection.execute(text("SET LOCAL session_replication_role = replica"))
+                for statement in statements:
+                    assert connection.execute(text(statement)).rowcount, "a canary changes something"
+        finally:
+            engine.dispose()
 
     def audit(self) -> Report:
         """Replay it."""

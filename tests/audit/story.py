@@ -14,6 +14,7 @@ from service.parties import platforms
 from service.parties.actors import OPERATOR
 from service.parties.platforms import Platform
 from service.payouts import batches, funding, payees, settlement
+from service.payouts.batches import Batch
 from service.payouts.providers.sandbox import NAME, Sandbox
 from service.runtime import db
 from service.runtime.db import Database
@@ -157,13 +158,11 @@ def _pay(database: Database, platform: Platform, now: datetime) -> None:
             actor=OPERATOR,
             now=now,
         )
-    _submit(database, bank, platform, ["an"], now)
+    first = _submit(database, bank, platform, ["an"], now)
     with db.transaction(database) as session:
-        (batch,) = batches.listing(session, platform.id)
-        batches.cancel(session, platform.id, batch.id, actor=LAN, now=now)
-    _submit(database, bank, platform, ["binh", "chi", "dung"], now)
+        batches.cancel(session, platform.id, first.id, actor=LAN, now=now)
+    batch = _submit(database, bank, platform, ["binh", "chi", "dung"], now)
     with db.transaction(database) as session:
-        batch = batches.listing(session, platform.id)[0]
         batches.approve(session, platform.id, batch.id, actor=MINH, now=now)
     for _ in range(6):
         settlement.step(database, bank, VAULT, owner="worker", now=moment[0], platform_id=platform.id)
@@ -173,7 +172,7 @@ def _pay(database: Database, platform: Platform, now: datetime) -> None:
 
 def _submit(
     database: Database, bank: Sandbox, platform: Platform, creator_ids: list[str], now: datetime
-) -> None:
+) -> Batch:
     """Let creators say where to be paid, and put all that is due into a batch."""
     with db.transaction(database) as session:
         for creator_id in creator_ids:
@@ -188,4 +187,4 @@ def _submit(
                 now=now,
             )
     with db.transaction(database) as session:
-        batches.submit(session, platform, actor=LAN, now=now)
+        return batches.submit(session, platform, actor=LAN, now=now)

@@ -18,8 +18,8 @@ POSTED = ENTRY.format("period_posted:2026-10")
 UNDONE = ENTRY.format("undo:1")
 AN = "(SELECT id FROM account WHERE role = 'creator_payable' AND owner = 'an')"
 CLEARING_ID = "(SELECT id FROM account WHERE role = 'clearing')"
-PAID = "(SELECT id FROM payout WHERE state = 'paid')"
-READY = "(SELECT id FROM payout WHERE state = 'ready')"
+PAID = "(SELECT id FROM payout WHERE state = 'paid' AND creator_id = 'dung')"
+READY = "(SELECT id FROM payout WHERE state = 'ready' AND creator_id = 'em')"
 SHARE = "period_id = '2026-10' AND party_kind = 'creator' AND party_id"
 
 
@@ -149,7 +149,7 @@ CANARIES = [
     ),
     canary(
         "delete a balance",
-        "ledger.accounts ledger.balances ledger.trial",
+        "ledger.accounts ledger.balances",
         f"DELETE FROM balance WHERE account_id = {AN}",
     ),
     canary(
@@ -180,22 +180,22 @@ CANARIES = [
     canary(
         "put a period back that is posted",
         "calendar.steps splits.postings closing.pools",
-        "UPDATE period SET state = 'published', posted_at = NULL WHERE id = '2026-10'",
+        "UPDATE period SET state = 'published', posted_at = NULL WHERE platform_id = 'sen' AND id = '2026-10'",
     ),
     canary(
         "leave out a period's approval",
         "calendar.steps",
-        "DELETE FROM period_step WHERE period_id = '2026-10' AND state = 'approved'",
+        "DELETE FROM period_step WHERE platform_id = 'sen' AND period_id = '2026-10' AND state = 'approved'",
     ),
     canary(
         "change a rulebook",
-        "rules.documents",
+        "rules.documents splits.divisions",
         "UPDATE rulebook SET document = jsonb_set(document, '{grace_h}', '1') WHERE platform_id = 'sen'",
     ),
     canary(
         "break a rulebook",
         "rules.documents splits.divisions",
-        "UPDATE rulebook SET document = jsonb_set(document, '{shares}', '0.5') WHERE platform_id = 'sen'",
+        "UPDATE rulebook SET document = jsonb_set(document, '{grace_h}', '0.5') WHERE platform_id = 'sen'",
     ),
     canary(
         "raise a share",

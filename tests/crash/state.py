@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Column, DateTime, Table, Uuid, func, select
 from sqlalchemy.orm import Session
 
+from service.audit import replay
 from service.events import manifest
 from service.events.lake import Lake
 from service.events.tables import event_batch
@@ -103,6 +105,7 @@ def read(system: System) -> State:
         found["jobs"] = _jobs(session)
         found["bank"] = _bank(session)
         found["lake"] = _files(session, system.lake)
+    found["audit"] = [asdict(one) for one in replay.run(system.database, system.lake).findings]
     return _plain(found)
 
 

@@ -128,7 +128,7 @@ def test_two_platforms_may_send_the_same_bytes(session: Session) -> None:
 
 
 def test_the_same_bytes_under_another_media_type_are_judged_anew(session: Session) -> None:
-    """A sender that corrects its header is not told its old fault, and its items are not mistaken for others."""
+    """A sender that corrects its header is not told its old fault; the items are not mistaken for others."""
     platform = worlds.found(session)
     body = batch(event("e-1"), event("e-2"))
     wrong = receive_body(session, platform, body, media_type=wire.LINES)

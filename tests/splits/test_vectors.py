@@ -1,8 +1,9 @@
 """Published examples, from events to amounts: scored by the engine, divided once.
 
 Sources: TV-01 AfterDawn, March 2021 (inputs); TV-03 somerandomnerd.net, 2015; TV-04 T. Hesse, 2021; TV-06
-K. Soni, 2024; TV-12 and TV-13 the engine of Minds (its rule before and after 17 September 2021); TV-17 Spotify's
-threshold; TV-23 the beneficiaries of Hive. Where they print rounded numbers, the exact ones stand here.
+K. Soni, 2024; TV-12 and TV-13 the engine of Minds (its rule before and after 17 September 2021); TV-17
+Spotify's threshold; TV-23 the beneficiaries of Steem. Where they print rounded numbers, the exact ones stand
+here.
 """
 
 import math
@@ -28,7 +29,7 @@ def split(
     rule: Rulebook | None = None,
     contributions: Sequence[Contribution] = (),
 ) -> dict[str, int]:
-    """Score events, divide a pool, and give the amounts of the creators and the platform, as far as not zero."""
+    """Score events, divide a pool, and give the amounts by party, as far as they are not zero."""
     rule = rule or rulebook()
     location = lakes.write(events, folder / "counted.parquet")
     origin = Origin(period_id=PERIOD, rulebook=rule, contributions=contributions, locations=(location,))
@@ -104,7 +105,7 @@ def test_tv_06_fake_streams(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [3, 7])
 def test_tv_12_nothing_leaks(tmp_path: Path, count: int) -> None:
-    """4,000 tokens with 8 decimals among 3 or 7 equals: parts differ by one unit, and their sum is the pool."""
+    """4,000 tokens with 8 decimals among 3 or 7 equals: parts differ by a unit, and their sum is the pool."""
     pool_minor = 4_000 * 10**8
 
     amounts = split(tmp_path, pool_minor, plays({"1": {f"u{index}": 1 for index in range(count)}})).values()
@@ -121,7 +122,7 @@ def test_tv_12_nothing_leaks(tmp_path: Path, count: int) -> None:
     ],
 )
 def test_tv_13_a_change_of_rule(tmp_path: Path, weights: dict[str, int], expected: dict[str, int]) -> None:
-    """P has votes, comments, reminds and a subscription, Q votes only: 64000/31 and 60000/31, then 1,000 and 3,000."""
+    """Q has votes only: 64000/31 and 60000/31 by the old rule, 1,000 and 3,000 by the new one."""
     events = [
         Event(creator="P", type=name, quantity=quantity, actor="u")
         for name, quantity in (("vote", 10), ("comment", 5), ("remind", 2), ("subscription", 1))
