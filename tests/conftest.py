@@ -63,6 +63,14 @@ def pytest_configure() -> None:
     sys.addaudithook(_refuse_outside)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what tests recorded as `told`: what was drawn by chance, and from which seed."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "told":
+                terminalreporter.write_line(str(value))
+
+
 @pytest.fixture(scope="session")
 def postgres_endpoint(testrun_uid: str) -> Iterator[Endpoint]:
     """Give the one server of the run, with the addresses of its three roles."""
@@ -94,7 +102,7 @@ def migrated_template(postgres_endpoint: Endpoint) -> str:
         query = "SELECT FROM pg_database WHERE datname = %s"
         if connection.execute(query, [TEMPLATE]).fetchone() is None:
             postgres.create_database(postgres_endpoint.superuser_url, draft)
-            migrations.upgrade(_at(postgres_endpoint, draft).owner_url)
+            migrations.upgrade(database_at(postgres_endpoint, draft).owner_url)
             rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
             connection.execute(rename.format(sql.Identifier(draft), sql.Identifier(TEMPLATE)))
     return TEMPLATE
@@ -165,7 +173,7 @@ def session(shared_database: Database) -> Iterator[Session]:
 def _copy(endpoint: Endpoint, template: str, name: str) -> Iterator[Endpoint]:
     postgres.create_database(endpoint.superuser_url, name, template=template)
     try:
-        yield _at(endpoint, name)
+        yield database_at(endpoint, name)
     finally:
         with _superuser(endpoint) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -182,12 +190,12 @@ def _connected(url: str) -> Iterator[Database]:
 
 @contextmanager
 def _superuser(endpoint: Endpoint) -> Iterator[psycopg.Connection[Any]]:
-    url = make_url(_at(endpoint, "postgres").superuser_url).set(drivername="postgresql")
+    url = make_url(database_at(endpoint, "postgres").superuser_url).set(drivername="postgresql")
     with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
         yield connection
 
 
-def _at(endpoint: Endpoint, database: str) -> Endpoint:
+def database_at(endpoint: Endpoint, database: str) -> Endpoint:
     """Give the addresses of another database on the same server."""
     urls = {
         name: make_url(getattr(endpoint, name)).set(database=database).render_as_string(hide_password=False)

@@ -100,5 +100,7 @@ def compare_entries(
 
 def stream(session: Session, platform_id: str, statement: TextClause) -> Iterator[Row[Any]]:
     """Read a statement's rows a few thousand at a time."""
-    options = {"yield_per": STREAMED_ROWS}
-    return iter(session.execute(statement, {"platform_id": platform_id}, execution_options=options))
+    values, options = {"platform_id": platform_id}, {"yield_per": STREAMED_ROWS}
+    # Closed also where the reader stops early.
+    with session.execute(statement, values, execution_options=options) as rows:
+        yield from rows

@@ -103,12 +103,12 @@ def by_account(session: Session, platform_id: str, *, at: datetime | None = None
 
     Args: at: counts what is effective before it; None: everything posted.
     """
-    rows = session.execute(
-        _every(_NOW if at is None else _AT, _BY_NAME),
-        {"platform_id": platform_id} if at is None else {"platform_id": platform_id, "at": at},
-        execution_options={"yield_per": _STREAMED_ROWS},
-    )
-    return (_account_balance(row) for row in rows)
+    statement = _every(_NOW if at is None else _AT, _BY_NAME)
+    values = {"platform_id": platform_id} if at is None else {"platform_id": platform_id, "at": at}
+    # Closed also where the reader stops early.
+    with session.execute(statement, values, execution_options={"yield_per": _STREAMED_ROWS}) as rows:
+        for row in rows:
+            yield _account_balance(row)
 
 
 def trial_balance(session: Session, platform_id: str, *, at: datetime | None = None) -> list[RoleBalance]:

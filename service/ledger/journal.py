@@ -7,12 +7,23 @@ entry is posted whole or not at all, and once; a reversal restores every balance
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, and_, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    Text,
+    and_,
+    literal,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from service.ledger import entries, posting
@@ -151,7 +162,7 @@ def listing(
 
     Args: after: the id of the last entry of the page before; limit: at most LISTING_MAX.
     """
-    query = _headers(platform_id).where(*_conditions(platform_id, filters))
+    query = _headers(platform_id).where(*_conditions(session, platform_id, filters))
     if after is not None:
         query = query.where(entry.c.id > after)
     rows = session.execute(query.order_by(entry.c.id).limit(min(limit, LISTING_MAX)))
@@ -181,10 +192,12 @@ def walk(
     With `filters.account` only the lines that touch it come: the account's own ledger. Consume the stream
     within the session's transaction.
     """
-    query = _lines(platform_id).where(*_conditions(platform_id, filters))
+    moves: FromClause = line
     if filters.account is not None:
-        query = query.where(_touches(platform_id, filters.account))
-    query = query.order_by(line.c.entry_id, line.c.position).execution_options(yield_per=_STREAMED_ROWS)
+        moves = _touching(session, platform_id, filters.account)
+        filters = replace(filters, account=None)
+    query = _lines(platform_id, moves).where(*_conditions(session, platform_id, filters))
+    query = query.order_by(moves.c.entry_id, moves.c.position).execution_options(yield_per=_STREAMED_ROWS)
     for _, rows in itertools.groupby(session.execute(query), key=attrgetter("id")):
         first = next(rows)
         header = _recorded(first)
@@ -216,33 +229,44 @@ def _headers(platform_id: str) -> Select[Any]:
     return select(*_HEADER).where(entry.c.platform_id == platform_id)
 
 
-def _lines(platform_id: str) -> Select[Any]:
-    """Select lines with their accounts' names and the headers of their entries."""
+def _lines(platform_id: str, moves: FromClause = line) -> Select[Any]:
+    """Select lines with their accounts' names and the headers of their entries.
+
+    Args: moves: the lines, or some of them with the same columns.
+    """
+    # The platform is joined out of a materialized row, for the reason that accounts.py gives; and each line
+    # finds its accounts by their ids, whatever the planner knows.
+    book = select(literal(platform_id, Text).label("platform_id")).cte("book").prefix_with("MATERIALIZED")
+    debit = _named(moves.c.platform_id, moves.c.debit_account_id, "debit")
+    credit = _named(moves.c.platform_id, moves.c.credit_account_id, "credit")
     return (
         select(
             *_HEADER,
-            line.c.position,
-            line.c.amount_minor.label("line_minor"),
-            line.c.currency.label("line_currency"),
-            _DEBIT.c.role.label("debit_role"),
-            _DEBIT.c.owner.label("debit_owner"),
-            _CREDIT.c.role.label("credit_role"),
-            _CREDIT.c.owner.label("credit_owner"),
+            moves.c.position,
+            moves.c.amount_minor.label("line_minor"),
+            moves.c.currency.label("line_currency"),
+            debit.c.role.label("debit_role"),
+            debit.c.owner.label("debit_owner"),
+            credit.c.role.label("credit_role"),
+            credit.c.owner.label("credit_owner"),
         )
-        .select_from(line)
-        .join(entry, and_(entry.c.platform_id == line.c.platform_id, entry.c.id == line.c.entry_id))
-        .join(
-            _DEBIT, and_(_DEBIT.c.platform_id == line.c.platform_id, _DEBIT.c.id == line.c.debit_account_id)
-        )
-        .join(
-            _CREDIT,
-            and_(_CREDIT.c.platform_id == line.c.platform_id, _CREDIT.c.id == line.c.credit_account_id),
-        )
-        .where(line.c.platform_id == platform_id)
+        .select_from(book)
+        .join(moves, moves.c.platform_id == book.c.platform_id)
+        .join(entry, and_(entry.c.platform_id == moves.c.platform_id, entry.c.id == moves.c.entry_id))
+        .join(debit, true())
+        .join(credit, true())
     )
 
 
-def _conditions(platform_id: str, filters: Filters) -> list[ColumnElement[bool]]:
+def _named(platform_id: ColumnElement[str], account_id: ColumnElement[int], name: str) -> FromClause:
+    """Look up the name of an account, one by one; OFFSET 0 keeps the planner from joining it otherwise."""
+    found = select(account.c.role, account.c.owner).where(
+        account.c.platform_id == platform_id, account.c.id == account_id
+    )
+    return found.offset(0).lateral(name)
+
+
+def _conditions(session: Session, platform_id: str, filters: Filters) -> list[ColumnElement[bool]]:
     """Turn filters into conditions on entries."""
     conditions = [
         column == value
@@ -259,19 +283,28 @@ def _conditions(platform_id: str, filters: Filters) -> list[ColumnElement[bool]]
     if filters.effective_until_at is not None:
         conditions.append(entry.c.effective_at < filters.effective_until_at)
     if filters.account is not None:
-        touching = select(line.c.entry_id).where(
-            line.c.platform_id == platform_id, _touches(platform_id, filters.account)
-        )
-        conditions.append(entry.c.id.in_(touching))
+        moves = _touching(session, platform_id, filters.account)
+        conditions.append(entry.c.id.in_(select(moves.c.entry_id)))
     return conditions
 
 
-def _touches(platform_id: str, ref: AccountRef) -> ColumnElement[bool]:
-    """Tell whether a line touches an account, in whatever currency."""
-    named = select(account.c.id).where(
-        account.c.platform_id == platform_id, account.c.role == ref.role.value, account.c.owner == ref.owner
-    )
-    return or_(line.c.debit_account_id.in_(named), line.c.credit_account_id.in_(named))
+def _touching(session: Session, platform_id: str, ref: AccountRef) -> FromClause:
+    """Select the lines that touch an account, in whatever currency.
+
+    The account is looked up first: by its id the database finds its lines without reading others.
+    """
+    ids = session.scalars(
+        select(account.c.id).where(
+            account.c.platform_id == platform_id,
+            account.c.role == ref.role.value,
+            account.c.owner == ref.owner,
+        )
+    ).all()
+    sides = [
+        select(line).where(line.c.platform_id == platform_id, side.in_(ids))
+        for side in (line.c.debit_account_id, line.c.credit_account_id)
+    ]
+    return union_all(*sides).cte("touching").prefix_with("MATERIALIZED")
 
 
 def _recorded(row: Row[Any]) -> Recorded:
@@ -289,8 +322,6 @@ def _recorded_line(row: Row[Any]) -> RecordedLine:
     )
 
 
-_DEBIT: Final = account.alias("debit")
-_CREDIT: Final = account.alias("credit")
 _REVERSAL: Final = entry.alias("reversal")
 
 _HEADER: Final = (

@@ -40,10 +40,11 @@ def page(
         _=translator.gettext,
         ngettext=translator.ngettext,
         platform=platform,
-        languages=[(one, _here_in(one)) for one in LOCALES],
+        languages=[(one, _here_in(one, values.get("way_back", "/"))) for one in LOCALES],
         here=request.path,
         word=partial(vocabulary.word, translator),
         actor=partial(vocabulary.actor, translator, values.get("staff_names", {})),
+        verdicts_of=vocabulary.verdicts_of,
         explained=partial(vocabulary.fault, translator),
         event_type=partial(words.event_type, locale=locale),
         money=partial(_money, locale=locale),
@@ -76,9 +77,12 @@ def _period_title(period_id: str, *, locale: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def _here_in(locale: str) -> str:
-    """Write the address of this very page in a language, relative to it, whatever its path."""
+def _here_in(locale: str, way_back: str) -> str:
+    """Write the address of this page in a language, relative to it, so that no path can lead elsewhere.
+
+    Args:
+        way_back: where to go from a page that answers to a form, and so has no address to look at.
+    """
     if request.method not in {"GET", "HEAD"}:
-        # What answers to a form has no address that can be looked at.
-        return f"/?{urlencode({'lang': locale})}"
+        return f"{way_back}?{urlencode({'lang': locale})}"
     return f"?{urlencode({**request.args.to_dict(), 'lang': locale})}"

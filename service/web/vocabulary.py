@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from service.runtime.texts import Translator, msgid
+from service.splits.shares import Split
 
 PERIOD_STATES: Final = {
     "open": msgid("open"),
@@ -17,7 +18,7 @@ PERIOD_STATES: Final = {
     "split": msgid("split"),
     "published": msgid("published"),
     "approved": msgid("approved"),
-    "posted": msgid("posted"),
+    "posted": msgid("booked"),
 }
 
 BATCH_STATES: Final = {
@@ -47,13 +48,13 @@ JOB_STATES: Final = {
 }
 
 JOBS: Final = {
-    "compact": msgid("filing events"),
-    "close": msgid("closing the period"),
-    "post": msgid("booking the period"),
-    "estimate": msgid("refreshing the estimate"),
-    "pay": msgid("preparing a payout batch"),
-    "settle": msgid("sending payouts"),
-    "fold": msgid("adding up busy accounts"),
+    "compact": msgid("Filing events"),
+    "close": msgid("Closing the period"),
+    "post": msgid("Booking the period"),
+    "estimate": msgid("Refreshing the estimate"),
+    "pay": msgid("Preparing a payout batch"),
+    "settle": msgid("Sending payouts"),
+    "fold": msgid("Adding up busy accounts"),
 }
 
 PARTIES: Final = {
@@ -234,6 +235,12 @@ def word(translator: Translator, kind: str, code: str) -> str:
     """Say a code in the reader's language; one without a word stays as it is."""
     found = _WORDS[kind].get(code)
     return code if found is None else translator.gettext(found)
+
+
+def verdicts_of(split: Split) -> list[tuple[str, int]]:
+    """Give how many events got each verdict, in the order in which they are told."""
+    counts = split.inputs.get("verdicts", {})
+    return [(verdict, counts[verdict]) for verdict in VERDICTS if verdict in counts]
 
 
 def actor(translator: Translator, names: Mapping[str, str], text: str | None) -> str:

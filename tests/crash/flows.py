@@ -197,6 +197,7 @@ _MAPPING = {
             "time": {"column": "at", "as": "rfc3339"},
             "creator": "{creator}",
             "quantity_column": "views",
+            "skip_when_zero": True,
         }
     ],
 }

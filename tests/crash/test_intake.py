@@ -30,5 +30,5 @@ def test_a_death_at_any_point_changes_nothing(stand: Stand, part: int, record_pr
     """Law: what was acknowledged is there, once, and whoever sends again ends where nobody died."""
     tried = deaths.try_part(stand, FLOW, part, sample=40)
 
-    record_property("deaths", str(tried))
+    record_property("told", str(tried))
     assert tried.tried_count

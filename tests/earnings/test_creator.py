@@ -94,15 +94,16 @@ class TestSummary:
         figures = (one.payable_minor, one.held_minor, one.reserved_minor, one.under_way_minor, one.paid_minor)
         assert figures == (0, 0, 0, 0, 0)
 
-    def test_final_earnings_are_payable_until_they_are_reserved(self, session: Session) -> None:
+    def test_final_earnings_are_payable_until_they_are_reserved_or_held(self, session: Session) -> None:
         """Each dong is in one place."""
         world = World(session)
         world.close("2026-08", 1_000, {("hoa", "2026-08"): E4}, now=SEPTEMBER)
         world.pay("hoa", 300)
+        world.hold("hoa", 150)
 
         one = summary(world)
 
-        assert (400, 300) == (one.payable_minor, one.reserved_minor)
+        assert (250, 150, 300) == (one.payable_minor, one.held_minor, one.reserved_minor)
         assert [("2026-09", State.OPEN, None), ("2026-08", State.POSTED, 700)] == listed(one)
 
     def test_amounts_show_once_they_are_published(self, session: Session) -> None:

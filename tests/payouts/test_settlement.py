@@ -261,6 +261,26 @@ def test_a_late_answer_does_not_count(world: World, late: Cut, second: str):
     assert NOTHING | {"in_transit": 700, "provider_balance": 700} == world.books()
 
 
+def test_the_answer_to_a_claim_that_passed_on_does_not_count_under_any_name(world: World):
+    """Another of the same name holds the attempt and is still asking: a rejection now would pay twice."""
+    world.pay({"an": (700, FINE)})
+
+    def overtake(request: TransferRequest, key: str) -> None:
+        world.clock.move(seconds=PACE.lease_s)
+        with pytest.raises(Killed):
+            world.step(Wire(world.bank, sends=[Cut.DEATH_AFTER]), owner="worker")
+
+    progress = world.step(Wire(world.bank, sends=[Cut.REJECTED], during_send=overtake), owner="worker")
+
+    one = world.history("an")
+    assert Progress(refused=1) == progress
+    assert (State.SENDING, "claimed", 2) == (
+        one.payout.state,
+        one.attempts[0].state,
+        one.attempts[0].claim_count,
+    )
+
+
 def test_an_answer_after_the_lease_counts_if_nobody_took_over(world: World):
     """The nearest case: late, but still the latest claim."""
     world.pay({"an": (700, FINE)})

@@ -42,7 +42,7 @@ def test_values_reach_the_engine_as_tables(tmp_path: Path) -> None:
             "'); DROP TABLE counted; --\u0000é",
             2**63 - 1,
             True,
-            datetime(2026, 11, 1, 7, tzinfo=UTC),
+            at,
             date(2026, 11, 1),
         ),
         (None, -(2**63), None, None, None),

@@ -106,6 +106,19 @@ def test_reserves_are_no_lines_but_say_where_the_money_lies(session: Session) ->
     assert one.closing == Balance(payable_minor=400, held_minor=0, reserved_minor=300)
 
 
+def test_what_is_held_is_still_owed(session: Session) -> None:
+    """A hold moves money within what is owed, and so does its release."""
+    world = World(session)
+    world.close("2026-08", 1_000, {("hoa", "2026-08"): 1}, now=SEPTEMBER)
+    world.hold("hoa", 250)
+    world.close("2026-09", 0, {}, now=OCTOBER)
+
+    one = of(world, "hoa", "2026-09")
+
+    assert kinds(one) == []
+    assert one.closing == Balance(payable_minor=450, held_minor=250, reserved_minor=0)
+
+
 def test_a_payout_that_fails_or_comes_back_is_owed_again(session: Session) -> None:
     """Each way out has its way back, as a line of its own."""
     world = World(session)

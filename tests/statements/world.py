@@ -19,6 +19,7 @@ from service.calendar.tables import STATES
 from service.closing import onboarding, pool, revenues
 from service.ledger import balances, entries, journal
 from service.ledger.accounts import AccountRef, Role
+from service.ledger.entries import Entry, Line
 from service.parties import creators
 from service.parties.actors import OPERATOR
 from service.parties.platforms import Platform
@@ -188,6 +189,23 @@ class World:
             )
             journal.post(self.session, entry, now=self.now)
         return payout_id
+
+    def hold(self, creator_id: str, amount_minor: int) -> None:
+        """Hold a creator's money back."""
+        line = Line(
+            AccountRef(Role.CREATOR_PAYABLE, creator_id), AccountRef(Role.HELD, creator_id), amount_minor
+        )
+        hold = Entry(
+            platform_id=self.platform.id,
+            kind="hold",
+            cause_kind="case",
+            cause_id="case-1",
+            currency=self.currency,
+            effective_at=self.now,
+            key=f"hold:{creator_id}",
+            lines=(line,),
+        )
+        journal.post(self.session, hold, now=self.now)
 
     def balance(self, role: Role, owner: str = "") -> int:
         """Read the present balance of an account."""

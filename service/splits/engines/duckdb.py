@@ -59,6 +59,7 @@ def _open(connection: duckdb.DuckDBPyConnection, files: Files) -> None:
 
 def _arrow(table: Parameters) -> pa.Table:
     columns = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
+    # Arrow writes aware instants in UTC, as the files have theirs.
     return pa.table(
         {
             name: pa.array(values, type=_ARROW[kind])
