@@ -133,13 +133,24 @@ def period_list(platform_id: str, as_json: bool) -> None:
 
 @command(period, "open")
 @options.platform
-@click.option("--from", "from_text", required=True, metavar="DATE|INSTANT", help="The first day of history.")
+@click.option("--from", "from_text", metavar="DATE|INSTANT", help="The first day of history ...")
+@click.option("--period", "period_id", metavar="NAME", help="... or the first period, such as 2026-01.")
 @options.acting
-def period_open(platform_id: str, from_text: str, staff_id: str | None, as_json: bool) -> None:
+def period_open(
+    platform_id: str, from_text: str | None, period_id: str | None, staff_id: str | None, as_json: bool
+) -> None:
     """Open periods for history: every missing one from a date up to now."""
+    if (from_text is None) == (period_id is None):
+        detail = "give either --from or --period"
+        raise Invalid(f"{detail.capitalize()}.", errors=[FieldError("/from", detail)])
     with options.acted() as (_, session, now):
         platform = platforms.get(session, platform_id)
-        from_at = _day_or_instant(from_text, platform)
+        if period_id is not None:
+            with options.naming("--period"):
+                from_at = spans.span_of(period_id, platform.zone).start_at
+        else:
+            assert from_text is not None, "checked above"
+            from_at = _day_or_instant(from_text, platform)
         actor = options.actor_of(session, platform_id, staff_id)
         opened = periods.open_from(session, platform, from_at, actor=actor, now=now)
         found = [_row(one) for one in opened]

@@ -62,24 +62,34 @@ class Act:
 
 def acts(cast: Cast, zone_name: str, now: datetime) -> list[Act]:
     """Write the script of one platform up to `now`, earliest first; acts of one instant keep their order."""
-    spanned = _months(zone_name, now)
-    found: list[Act] = list(_founding(cast, spanned[0].span.start_at))
-    for month, named in zip(range(world.PAST_MONTHS, -1, -1), spanned, strict=True):
+    spanned = _months(cast, zone_name, now)
+    found: list[Act] = list(_founding(cast, spanned[0][1].span.start_at))
+    for month, named in spanned:
         found.extend(_days(cast, month, named, zone_name, now))
         found.extend(_revenue(cast, month, named, now))
-        if month:
-            found.extend(_closing(cast, month, named))
+        found.extend(_closing(cast, month, named))
     return sorted((one for one in found if one.at <= now), key=lambda one: one.at)
 
 
-def _months(zone_name: str, now: datetime) -> list[spans.Period]:
+def _months(cast: Cast, zone_name: str, now: datetime) -> list[tuple[int, spans.Period]]:
+    """Number the months: 3, 2 and 1 are posted and paid; 0 and below are not, up to the present one."""
     zone = ZoneInfo(zone_name)
     one = spans.period_of(now, zone, "month")
-    found = [one]
-    for _ in range(world.PAST_MONTHS):
-        name = spans.previous_name(found[0].name)
-        found.insert(0, spans.Period(name, spans.span_of(name, zone)))
-    return found
+    unposted = [one]
+    while _posted_at(cast, unposted[0]) + _DAY > now:
+        name = spans.previous_name(unposted[0].name)
+        unposted.insert(0, spans.Period(name, spans.span_of(name, zone)))
+    last, *later = unposted
+    found = [(1, last)]
+    for month in range(2, world.PAST_MONTHS + 1):
+        name = spans.previous_name(found[0][1].name)
+        found.insert(0, (month, spans.Period(name, spans.span_of(name, zone))))
+    return found + [(-number, named) for number, named in enumerate(later)]
+
+
+def _posted_at(cast: Cast, named: spans.Period) -> datetime:
+    hours = cast.document["grace_h"] + cast.document["challenge_window_h"]
+    return named.span.end_at + timedelta(hours=hours)
 
 
 def _founding(cast: Cast, at: datetime) -> Iterator[Act]:
@@ -166,7 +176,7 @@ def _days(cast: Cast, month: int, named: spans.Period, zone_name: str, now: date
         if sent:
             yield Act(sent_at, f"events of {on}", _sending(cast.world.platform_id, sent))
         late.extend(brought.late)
-    if month and late:
+    if late:
         sealed_at = named.span.end_at + timedelta(hours=cast.document["grace_h"])
         yield Act(
             sealed_at + 60 * _MINUTE, f"late events of {named.name}", _sending(cast.world.platform_id, late)
@@ -218,7 +228,7 @@ def _closing(cast: Cast, month: int, named: spans.Period) -> Iterator[Act]:
     """Close after the grace, approve a day later, post after the challenge window, pay, and look again."""
     platform_id, period_id = cast.world.platform_id, named.name
     closed_at = named.span.end_at + timedelta(hours=cast.document["grace_h"])
-    posted_at = closed_at + timedelta(hours=cast.document["challenge_window_h"])
+    posted_at = _posted_at(cast, named)
 
     def close(system: System, now: datetime) -> None:
         stages.close(tools(system), platform_id, period_id, actor=MAKER, now=now)

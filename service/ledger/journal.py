@@ -5,11 +5,9 @@ account and a second reversal; the database itself refuses every change of what 
 entry is posted whole or not at all, and once; a reversal restores every balance.
 """
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -198,10 +196,12 @@ def walk(
         filters = replace(filters, account=None)
     query = _lines(platform_id, moves).where(*_conditions(session, platform_id, filters))
     query = query.order_by(moves.c.entry_id, moves.c.position).execution_options(yield_per=_STREAMED_ROWS)
-    for _, rows in itertools.groupby(session.execute(query), key=attrgetter("id")):
-        first = next(rows)
-        header = _recorded(first)
-        for row in itertools.chain((first,), rows):
+    header: Recorded | None = None
+    # Closed also where the reader stops early.
+    with session.execute(query) as rows:
+        for row in rows:
+            if header is None or header.id != row.id:
+                header = _recorded(row)
             yield header, _recorded_line(row)
 
 

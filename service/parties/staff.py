@@ -93,7 +93,7 @@ def get(session: Session, platform_id: str, staff_id: str) -> Staff:
     found = _find(session, platform_id, staff_id)
     if found is None:
         raise NotFound(
-            f"Platform {platform_id} has no member of staff {staff_id!r}; `staff link` registers one."
+            f"Platform {platform_id} has no member of staff {staff_id!r}; `staff add` registers one."
         )
     return found
 

@@ -180,7 +180,8 @@ CANARIES = [
     canary(
         "put a period back that is posted",
         "calendar.steps splits.postings closing.pools",
-        "UPDATE period SET state = 'published', posted_at = NULL WHERE platform_id = 'sen' AND id = '2026-10'",
+        "UPDATE period SET state = 'published', posted_at = NULL"
+        " WHERE platform_id = 'sen' AND id = '2026-10'",
     ),
     canary(
         "leave out a period's approval",

@@ -98,6 +98,16 @@ def test_the_trial_balance_at_an_instant_leaves_out_what_came_later(
     ]
 
 
+def test_a_stream_may_be_left_early(session: Session, platform: Platform) -> None:
+    """Its cursor is closed with it: the transaction goes on, and nothing is left open."""
+    _june_and_july(session)
+    first = next(balances.by_account(session, platform.id))
+    header, line = next(journal.walk(session, platform.id))
+
+    assert ("bank", "k-1", 1) == (first.account.role, header.key, line.position)
+    assert 3 == balances.of(session, platform.id, BANK, "VND")
+
+
 def test_balances_of_a_role_are_given_by_owner(session: Session, platform: Platform) -> None:
     """Of one currency; whoever holds zero is there too."""
     _june_and_july(session)
