@@ -213,9 +213,7 @@ def look_ahead(
     )
 
 
-def _pieces(
-    rows: Iterator[Row | BadRow], make: Maker, done_count: int, piece_rows: int
-) -> Iterator[_Piece]:
+def _pieces(rows: Iterator[Row | BadRow], make: Maker, done_count: int, piece_rows: int) -> Iterator[_Piece]:
     """Cut rows into pieces and make each one's batches; the first `done_count` rows are passed over.
 
     Law: where a piece begins depends on the numbers of its rows alone.

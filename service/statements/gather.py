@@ -117,9 +117,9 @@ def _moves(session: Session, platform: Platform, creator_id: str) -> list[_Move]
     for place, role in enumerate(_OWED):
         ref = AccountRef(role, creator_id)
         for entry, line in journal.walk(session, platform.id, Filters(account=ref)):
-            if line.currency == platform.currency:
-                move = moves.setdefault(entry.id, _Move(entry))
-                move.deltas_minor[place] += line.amount_minor if line.credit == ref else -line.amount_minor
+            assert line.currency == platform.currency, "a platform's books are in its currency"
+            move = moves.setdefault(entry.id, _Move(entry))
+            move.deltas_minor[place] += line.amount_minor if line.credit == ref else -line.amount_minor
     return [moves[entry_id] for entry_id in sorted(moves)]
 
 

@@ -6,6 +6,7 @@ from flask import Blueprint, redirect, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
+from service.calendar import periods
 from service.closing import estimates, stages
 from service.core.errors import NotFound
 from service.parties import staff
@@ -61,6 +62,7 @@ def _done(system: System, desk: Desk, target: str, note: str) -> AnyResponse:
 def _act_on_period(session: Session, desk: Desk, period_id: str, act: str) -> str:
     """Do what is asked of a period; return the note that tells so."""
     platform, actor, now = desk.platform, desk.person.actor, desk.visit.now
+    periods.get(session, platform.id, period_id)
     if act == "close":
         return _ask(session, desk, period_id, "close")
     if act == "approve":

@@ -23,7 +23,7 @@ from service.scheduler import ticker
 from service.wiring import System, tools
 from tests.crash import world
 from tests.crash.points import WatchedBank
-from tests.crash.world import LAN, MINH, PART, POSTED, WAITING, Clock
+from tests.crash.world import LAN, MINH, PART, WAITING, Clock
 
 Acknowledge = Callable[[str, Any], None]
 """Called with a name and what a caller is told under it, once that is durable."""

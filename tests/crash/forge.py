@@ -118,7 +118,9 @@ class Forge:
     def _system(self, clock: Clock) -> System:
         known = settings.read({"VAR_DIR": str(self.place.var_dir)})
         system = wiring.assemble(known, self.database)
-        assert isinstance(system.provider, Sandbox), "the pretend bank is the provider of the embedded default"
+        assert isinstance(system.provider, Sandbox), (
+            "the pretend bank is the provider of the embedded default"
+        )
         bank = replace(system.provider, clock=clock, delay_s=BANK_DELAY_S)
         return replace(
             system,

@@ -126,9 +126,7 @@ class Client:
         connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=30)
         try:
             with suppress(OSError, http.client.HTTPException, ValueError):
-                connection.request(
-                    "POST", path, body, {"Authorization": f"Bearer {self.key}", **headers}
-                )
+                connection.request("POST", path, body, {"Authorization": f"Bearer {self.key}", **headers})
                 response = connection.getresponse()
                 return response.status, json.loads(response.read())
             return None

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -41,6 +42,7 @@ class Processes:
     environ: Mapping[str, str]
     settings: Settings
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    groups: set[int] = field(default_factory=set)
     restarts: int = 0
 
     @property
@@ -64,6 +66,7 @@ class Processes:
                 stderr=log,
                 start_new_session=True,
             )
+        self.groups.add(self.children[verb].pid)
 
     def tend(self) -> None:
         """Start again whatever is not there."""
@@ -86,10 +89,18 @@ class Processes:
                 child.wait(STOP_WITHIN_S)
             _end(child)
         self.children.clear()
+        for group in self.groups:
+            # Workers whose master was killed notice it by themselves, but not at once.
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        self.groups.clear()
 
     def is_ready(self) -> bool:
         """Ask the server whether it can serve."""
-        with suppress(OSError), urllib.request.urlopen(f"http://{self.settings.bind}/readyz", timeout=5) as answer:
+        with (
+            suppress(OSError),
+            urllib.request.urlopen(f"http://{self.settings.bind}/readyz", timeout=5) as answer,
+        ):
             return bool(answer.status == 200)
         return False
 

@@ -73,9 +73,7 @@ class Stand:
         """Give a copy of the world: of its database, of its lake and of its keys."""
         site = Site(f"{self.world.database}_{name}", self.folder / name)
         shutil.copytree(self.world.folder, site.folder)
-        postgres.create_database(
-            self.endpoint.superuser_url, site.database, template=self.world.database
-        )
+        postgres.create_database(self.endpoint.superuser_url, site.database, template=self.world.database)
         try:
             yield site
         finally:

@@ -100,8 +100,7 @@ def read(system: System) -> State:
         }
         for platform in platforms.listing(session):
             found |= {
-                f"{name} of {platform.id}": value
-                for name, value in _books(session, platform.id).items()
+                f"{name} of {platform.id}": value for name, value in _books(session, platform.id).items()
             }
             found[f"log of {platform.id}"] = _log(session, platform.id)
         found["attempts"] = _attempts(session)
@@ -120,7 +119,9 @@ def differences(expected: State, actual: State) -> list[str]:
         if before == after:
             continue
         if isinstance(before, list) and isinstance(after, list):
-            wanted, given = (Counter(json.dumps(row, sort_keys=True) for row in rows) for rows in (before, after))
+            wanted, given = (
+                Counter(json.dumps(row, sort_keys=True) for row in rows) for rows in (before, after)
+            )
             found += [f"{name}: missing {row}" for row in sorted((wanted - given).elements())]
             found += [f"{name}: too many {row}" for row in sorted((given - wanted).elements())]
         else:
@@ -146,7 +147,14 @@ def _books(session: Session, platform_id: str) -> State:
     for header, moved in journal.walk(session, platform_id):
         shown = entries.setdefault(
             header.id,
-            [header.kind, header.key, header.cause_kind, header.cause_id, header.period_id, header.line_count],
+            [
+                header.kind,
+                header.key,
+                header.cause_kind,
+                header.cause_id,
+                header.period_id,
+                header.line_count,
+            ],
         )
         shown.append([str(moved.debit), str(moved.credit), moved.amount_minor, moved.currency])
     return {
@@ -174,7 +182,8 @@ def _log(session: Session, platform_id: str) -> list[Any]:
         select(period.c.id, period.c.cut_seq).where(period.c.platform_id == platform_id)
     ).all()
     taken = [
-        [row.id, None if row.cut_seq is None else sum(one.seq <= row.cut_seq for one in batches)] for row in cuts
+        [row.id, None if row.cut_seq is None else sum(one.seq <= row.cut_seq for one in batches)]
+        for row in cuts
     ]
     compacted = metadata.tables["compacted"]
     count = session.scalar(
@@ -242,5 +251,3 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     return _INSTANT.sub("(instant)", _ID.sub("(id)", str(value)))
-
-

@@ -139,7 +139,9 @@ def end(system: System) -> list[str]:
         clock.now += timedelta(minutes=30)
         with db.transaction(system.database) as session:
             days = [one for one in periods.listing(session, PLATFORM) if one.span.start_at <= today]
-            moving = [one for one in payouts.listing(session, PLATFORM, limit=500) if one.state not in SETTLED]
+            moving = [
+                one for one in payouts.listing(session, PLATFORM, limit=500) if one.state not in SETTLED
+            ]
             runs = queue.listing(session, PLATFORM, states=("due", "running", "failed"), limit=1_000)
         if all(one.state == "posted" for one in days) and not moving and not runs:
             return [one.id for one in days]

@@ -95,7 +95,9 @@ def _kill(service: Processes, record: Record, chance: random.Random) -> dict[str
     killed: dict[str, int] = {}
     for kind in order:
         time.sleep(chance.random())
-        await_that(lambda kind=kind: service.kill(kind, chance), GOES_ON_WITHIN_S, f"there is a {kind} to kill")
+        await_that(
+            lambda kind=kind: service.kill(kind, chance), GOES_ON_WITHIN_S, f"there is a {kind} to kill"
+        )
         killed[kind] = killed.get(kind, 0) + 1
         before = record.seen["acknowledged"]
         await_that(

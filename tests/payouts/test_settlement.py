@@ -396,7 +396,9 @@ def test_a_late_look_up_changes_nothing_that_came_after_it(world: World, known: 
     world.step(_Slow(overtaken, overtake))
 
     is_news = known is State.PAID and late in {TransferState.FAILED, TransferState.RETURNED}
-    assert (State.RETURNED if is_news else known) == world.states()["an"]
+    one = world.history("an").payout
+    assert (State.RETURNED if is_news else known) == one.state
+    assert (one.state is State.RETURNED) == (one.due_at is None), "what came back is looked up no more"
     assert 0 == world.trial_total()
 
 

@@ -4,6 +4,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -17,6 +18,7 @@ from service.splits import methods
 from service.splits.methods import Share
 from service.splits.scoring import Score
 
+FOUNDING = rulebooks.load(registry.founding_document())
 PERIOD = "2026-10"
 ORIGINS = ("2026-08", "2026-09", PERIOD)
 WALK: Mapping[str, object] = {"changed": {}, "counted": {}, "excluded": {}}
@@ -25,7 +27,7 @@ a_thousand_times = settings(max_examples=1000)
 POOLS = st.integers(0, 40) | st.integers(0, 10**15)
 POINTS = st.integers(-3, 5) | st.integers(-(10**6), 10**24)
 SCORES = st.dictionaries(
-    st.tuples(st.sampled_from("abcde"), st.sampled_from(ORIGINS)), POINTS, max_size=12
+    st.tuples(st.sampled_from("abcde"), st.sampled_from(ORIGINS)), POINTS, max_size=8
 ).map(lambda points: [Score(name, origin, e4, WALK) for (name, origin), e4 in points.items()])
 
 
@@ -36,9 +38,14 @@ def rule(
     partners: Mapping[str, int] | None = None,
     unearned_to: str = "unallocated",
 ) -> Rulebook:
-    shares = {"platform": platform, "parent": parent, "partners": partners or {}, "creators": creators}
-    document = {**registry.founding_document(), "shares_bp": shares, "unearned_to": unearned_to}
-    return rulebooks.load(document)
+    return replace(
+        FOUNDING,
+        creators_bp=creators,
+        platform_bp=platform,
+        parent_bp=parent,
+        partners_bp=partners or {},
+        unearned_to=unearned_to,
+    )
 
 
 @st.composite

@@ -183,15 +183,22 @@ def test_a_reversal_after_the_posting_is_an_adjustment_of_the_next_statement(ses
 
 
 def test_a_share_of_nothing_is_shown_and_names_no_entry(session: Session) -> None:
-    """Points that earned less than half a dong are points."""
+    """Points that earned less than half a dong are points, alone or beside others."""
     world = World(session)
-    world.close("2026-08", 10, {("hoa", "2026-08"): 10**9, ("lan", "2026-08"): 1}, now=SEPTEMBER)
+    points = {("hoa", "2026-08"): 10**9, ("hoa", "2026-07"): 1, ("lan", "2026-08"): 1}
+    world.close("2026-08", 10, points, now=SEPTEMBER)
 
-    one = of(world, "lan", "2026-08")
+    shown = {creator_id: of(world, creator_id, "2026-08").lines for creator_id in ("hoa", "lan")}
 
-    assert [(Kind.PERIOD_SHARE, 0, 1, None)] == [
-        (line.kind, line.amount_minor, line.points_e4, line.entry_id) for line in one.lines
-    ]
+    [posting] = journal.listing(session, world.platform.id, Filters(kind="period_posted"))
+    assert {
+        "hoa": [(Kind.PERIOD_SHARE, 7, 10**9, posting.id), (Kind.LATE_SHARE, 0, 1, None)],
+        "lan": [(Kind.PERIOD_SHARE, 0, 1, None)],
+    } == {
+        creator_id: [(line.kind, line.amount_minor, line.points_e4, line.entry_id) for line in lines]
+        for creator_id, lines in shown.items()
+    }
+    assert len({line.at for lines in shown.values() for line in lines}) == 1
 
 
 def test_a_pool_below_zero_gives_statements_of_nothing(session: Session) -> None:

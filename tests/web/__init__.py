@@ -1,0 +1,1 @@
+"""Tests of the pages: what they say, what they refuse, and how they look in a browser."""

@@ -1,0 +1,133 @@
+"""What creators see of themselves: where the money is, what blocks it, and how each amount came about."""
+
+import re
+
+import pytest
+
+from service.earnings import creator as earnings
+from service.runtime import db
+from tests.web.conftest import Visit
+from tests.web.world import World
+
+
+def test_an_estimate_is_marked_as_one(visit: Visit, world: World) -> None:
+    """It has a box of its own, the sign for `about`, and the words that it is not final and until when."""
+    page = visit("creator", "an").get("/me")
+    box = page.html.partition('<article class="provisional">')[2].partition("</article>")[0]
+
+    assert "not final" in box and "≈" in box
+    assert "It changes until the period is closed, after" in box
+    assert f"/me/periods/{world.present}" in page.links
+    assert "It changes until" in visit("creator", "an").get(f"/me/periods/{world.present}").text
+
+
+def test_the_three_figures_are_those_of_the_books(visit: Visit, world: World) -> None:
+    """Estimate, final and unpaid, paid to date: as the service computes them."""
+    with db.transaction(world.system.database) as session:
+        at = world.done.approved_at
+        known = earnings.summary(session, world.platform(), "an", now=at)
+    page = visit("creator", "an").get("/me")
+
+    assert known.estimate is not None and known.paid_minor > 0
+    for amount_minor in (known.estimate.amount_minor, known.paid_minor):
+        assert f"VND {amount_minor:,}" in page.text.replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(
+    ("who", "words"),
+    [
+        ("chi", "cannot be paid: there is no account to pay it to. Enter your account in the app of Mạng Sen."),
+        ("dung", "is below the minimum payout of VND 50,000;"),
+        ("em", "Nothing is final yet: an amount is final when its period is booked."),
+        ("binh", "is in a payout batch and is sent when a second person has approved it."),
+        ("an", "Everything that is final is paid."),
+    ],
+)
+def test_what_blocks_a_payout_is_said_with_the_remedy(visit: Visit, who: str, words: str) -> None:
+    """Each creator reads what becomes of the money, and what to do about it."""
+    page = visit("creator", who).get("/me")
+
+    assert words in page.text.replace("\u00a0", " ")
+
+
+def test_a_failed_payout_says_why_in_words(visit: Visit, world: World) -> None:
+    """The code stays beside the words, so that it can be searched for."""
+    page = visit("creator", "binh").get("/me")
+    texts = [visit("creator", "binh", locale=locale).get("/me").text for locale in ("en", "vi")]
+
+    assert "The account is closed. account_closed" in texts[0]
+    assert "Tài khoản đã đóng. account_closed" in texts[1]
+    assert page.text.index("waits for approval") < page.text.index("failed"), "the latest payout comes first"
+
+
+def test_a_creator_without_anything_reads_what_comes_first(visit: Visit) -> None:
+    """Empty lists say how they fill."""
+    page = visit("creator", "em").get("/me")
+
+    assert "Nothing has been paid yet." in page.text
+    assert "No account is known to pay to." in page.text
+
+
+def test_the_walk_can_be_checked_with_a_calculator(visit: Visit, world: World) -> None:
+    """60 likes and 2 comments are 196 points of 425; 900,001 x 70 % x 196 / 298."""
+    page = visit("creator", "an").get(f"/me/periods/{world.booked}")
+    text = page.text.replace("\u00a0", " ")
+    with db.transaction(world.system.database) as session:
+        known = earnings.of_period(session, world.platform(), "an", world.booked)
+    (line,) = known.lines
+    total_e4 = line.quota.points_total_e4
+
+    assert "like 60 × 3" not in text
+    assert re.search(r"comment 1 2 8 16\b", text) and re.search(r"like 1 60 3 180\b", text)
+    assert 1_960_000 == line.quota.points_e4 and 2_980_000 == total_e4
+    exact = 900_001 * 7_000 * 196 * 10_000 // (10_000 * 298)
+    shown = f"{exact // 10_000:,}.{exact % 10_000:04}"
+    assert f"VND 900,001 × 70% × 196 ÷ 298 = {shown}…" in text
+    assert f"= VND {line.amount_minor:,} (rounded" in text
+    assert known.shares_sha256 in text and known.rule.sha256 in text
+
+
+def test_what_was_left_out_is_named_with_its_clause(visit: Visit, world: World) -> None:
+    """The like that an gave to an is there, with the clause that excludes it."""
+    text = visit("creator", "an").get(f"/me/periods/{world.booked}").text
+
+    assert "What was not counted, and why like: 1 . Engaging with oneself" in text
+
+
+def test_a_statement_is_there_when_the_amount_is_final_and_not_before(visit: Visit, world: World) -> None:
+    """Before, the list says so and the address explains it."""
+    visitor = visit("creator", "an")
+    links = visitor.get("/me").links
+    early = visitor.get(f"/me/periods/{world.published}/statement.csv")
+
+    assert f"/me/periods/{world.booked}/statement.json" in links
+    assert f"/me/periods/{world.published}/statement.csv" not in links
+    assert 200 == visitor.get(f"/me/periods/{world.booked}/statement.json").status
+    assert 409 == early.status
+    assert "There is a statement as soon as the amount is booked." in early.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/me/periods/2026-13", 404),
+        ("/me/periods/1999-01-01", 404),
+        ("/me/periods/{booked}/statement.exe", 404),
+        ("/me/periods/{over}", 200),
+    ],
+)
+def test_what_is_not_there_is_a_page_too(visit: Visit, world: World, path: str, status: int) -> None:
+    """A wrong name is explained; a day without an amount says so."""
+    page = visit("creator", "an").get(path.format_map(vars(world)))
+
+    assert status == page.status
+    assert ("There is no such page" if status == 404 else "There is no amount to show yet.") in page.text
+    assert "/me" in page.links
+
+
+def test_the_days_are_told_in_the_readers_language(visit: Visit, world: World) -> None:
+    """Event types, states and clauses have words in Vietnamese, with the code where it differs."""
+    text = visit("creator", "an", locale="vi").get(f"/me/periods/{world.booked}").text
+
+    assert "lượt thích like" in text and "bình luận comment" in text
+    assert "Chính thức" in text and "Final" not in text
