@@ -25,6 +25,8 @@ from service.runtime.settings import Settings, ensure_secrets
 from service.runtime.vault import Vault
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from service.splits.engines.base import Engine
 
 Say = Callable[[str], None]
@@ -84,14 +86,15 @@ def unwire(system: System) -> None:
 def assemble(settings: Settings, database: Database) -> System:
     """Make what the settings describe around a database that is connected already."""
     keys = ensure_secrets(settings)
+    lake = Lake(settings.event_lake_url)
     return System(
         settings=settings,
         database=database,
-        lake=Lake(settings.event_lake_url),
+        lake=lake,
         vault=Vault(keys.encryption_keys),
         provider=Sandbox(database=database),
         pepper=keys.secret_key.encode(),
-        make_engine=lambda: _engine(settings.var_dir),
+        make_engine=lambda: _engine(settings.var_dir, lake),
     )
 
 
@@ -158,10 +161,16 @@ def _examine_keys(system: System) -> str:
     return f"{count} sealed names were opened."
 
 
-def _engine(var_dir: Path) -> "Engine":
+def _engine(var_dir: Path, lake: Lake) -> "Engine":
     from service.runtime import duck
     from service.splits.engines.duckdb import DuckEngine
 
     temp_dir = var_dir / "duckdb"
     temp_dir.mkdir(parents=True, exist_ok=True)
-    return DuckEngine(lambda: duck.connect(temp_dir=temp_dir))
+
+    def connect() -> "DuckDBPyConnection":
+        connection = duck.connect(temp_dir=temp_dir)
+        lake.attach(connection)
+        return connection
+
+    return DuckEngine(connect)

@@ -24,8 +24,8 @@ from service.parties.scopes import SCOPES
 METHODS: Final = ("get", "put", "post", "delete", "patch")
 SIZE_MEMBER: Final = "x-size-bytes-max"
 
-_PACKAGE: Final = Path(service.__file__).resolve().parent
-_PLACES: Final = (_PACKAGE / "openapi.yaml", _PACKAGE.parent / "openapi.yaml")
+_FILE: Final = Path(service.__file__).resolve().parent / "openapi.yaml"
+"""In the repository a link to the file at its top level; in a wheel the file itself."""
 
 
 class ContractBroken(Exception):  # noqa: N818 — the start is refused for the sentence that it carries.
@@ -79,7 +79,7 @@ def load(path: Path | None = None) -> Contract:
     Raises:
         ContractBroken: an operation says something that this service cannot keep.
     """
-    text = (path or next(place for place in _PLACES if place.exists())).read_bytes()
+    text = (path or _FILE).read_bytes()
     document = yaml.load(text, yaml.CSafeLoader)
     operations = tuple(
         _operation(document, path, method, shared, item)

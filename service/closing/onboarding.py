@@ -63,6 +63,6 @@ def equip(
     A rulebook may name partners, which are registered between the platform and this.
     """
     types.seed(session, platform.id)
-    founding = registry.founding_document() if document is None else document
+    founding = registry.founding_document(platform.currency) if document is None else document
     registry.publish_founding(session, platform, founding, actor=actor, now=now)
     periods.ensure_current(session, platform, now)

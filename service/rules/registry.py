@@ -66,10 +66,14 @@ class Published:
     published_by: str
 
 
-def founding_document() -> dict[str, Any]:
-    """Read the founding rulebook that ships with the service."""
+def founding_document(currency: str = "VND") -> dict[str, Any]:
+    """Read the founding rulebook that ships with the service.
+
+    Its minimum payout is meant in dong; for another currency there is none until a platform says so.
+    """
     text = resources.files("service.rules").joinpath("founding.json").read_text(encoding="utf-8")
-    return cast("dict[str, Any]", json.loads(text))
+    document = cast("dict[str, Any]", json.loads(text))
+    return document if currency == "VND" else {**document, "minimum_payout_minor": 0}
 
 
 def publish(

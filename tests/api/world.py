@@ -62,7 +62,7 @@ class World:
             digest = f"md5(string_agg({row}, '' ORDER BY {row}))"
             parts.append(f"SELECT '{table}', count(*) || ' ' || coalesce({digest}, '') FROM {table}")
         with db.transaction(self.system.database) as session:
-            return {name: digest for name, digest in session.execute(text(" UNION ALL ".join(parts)))}
+            return {row[0]: row[1] for row in session.execute(text(" UNION ALL ".join(parts)))}
 
     def now(self) -> datetime:
         """Read the clock."""

@@ -74,7 +74,7 @@ def test_every_version_of_the_rule_is_there_with_what_it_changed(visit: Visit, w
         known = registry.history(session, PLATFORM)
 
     assert [1, 2] == [one.version for one in known]
-    assert page.text.index("Version 2 : Second rules") < page.text.index("Version 1 : Founding rules")
+    assert page.text.index("Version 2: Second rules") < page.text.index("Version 1: Founding rules")
     assert "The part of the creators: 75%; it was 70%." in page.text
     assert "to come" in page.text and "in force" in page.text
     assert [] == [one.sha256 for one in known if one.sha256 not in page.text]

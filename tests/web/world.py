@@ -110,9 +110,10 @@ def build(database: Database, var_dir: Path, **environ: str) -> World:
     done = _pay(system, now)
     _close(system, published, now)
     with db.transaction(database) as session:
-        waiting = batches.submit(session, platforms.get(session, PLATFORM), actor=LAN, now=now)
-        _stranger(session, now)
-    estimates.refresh(wiring.tools(system), PLATFORM, now=now)
+        later = clock.now(session)
+        waiting = batches.submit(session, platforms.get(session, PLATFORM), actor=LAN, now=later)
+        _stranger(session, later)
+    estimates.refresh(wiring.tools(system), PLATFORM, now=later)
     return World(
         system=system,
         booked=booked,
@@ -125,9 +126,9 @@ def build(database: Database, var_dir: Path, **environ: str) -> World:
 
 
 def found(system: System, history: int = 6) -> tuple[datetime, Sequence[Period]]:
-    """Found the platform; give the instant and its days: the three earliest, and the present one."""
+    """Found the platform an hour ago; give that instant and days: the three earliest, and the present one."""
     with db.transaction(system.database) as session:
-        now = clock.now(session)
+        now = clock.now(session) - timedelta(hours=1)
         # Somewhere it is not about to be midnight: the tests speak of today.
         zone = "Asia/Ho_Chi_Minh" if not 15 <= now.hour < 18 else "UTC"
         platform = onboarding.found(
