@@ -39,7 +39,7 @@ fuzz: $(READY) ## the property tests with many more examples
 	@HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -n auto --dist loadscope tests
 
 soak: $(READY) ## every crash point, and random kills for longer
-	@SOAK=1 $(BIN)/pytest -n auto --dist loadscope tests/crash
+	@SOAK=1 $(BIN)/pytest -n auto --dist loadscope tests/crash tests/payouts
 
 lock: ## pin the newest versions that are a week old, with hashes (needs uv)
 	@uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --generate-hashes \

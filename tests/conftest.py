@@ -7,6 +7,7 @@ its files as soon as no process of the run is left, however they ended.
 import fcntl
 import ipaddress
 import itertools
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,8 @@ from service.runtime.postgres import Endpoint
 
 # A run shares its cores with whatever else the machine does: a slow example is no failure.
 hypothesis.settings.register_profile("unhurried", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("unhurried")
+hypothesis.settings.register_profile("fuzz", deadline=None, print_blob=True, max_examples=2_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unhurried"))
 
 TEMPLATE = "template_migrated"
 """The database that every test's own is a copy of: migrated, empty."""

@@ -56,10 +56,10 @@ _PROBLEM: Final = Markup("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/docs/start.css">
+<link rel="stylesheet" href="/static/pico/pico.min.css">
 </head>
 <body>
-<main>
+<main class="container">
 <h1>{title}</h1>
 <p>{meaning}</p>
 <p>Type <code>/problems/{slug}</code>, status {status}. The problem document names the reason and the remedy

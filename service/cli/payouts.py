@@ -3,8 +3,10 @@
 import os
 import socket
 import uuid
+from collections.abc import Iterator
 
 import click
+from sqlalchemy.orm import Session
 
 from service.cli import options, terminal
 from service.cli.terminal import command, show
@@ -14,8 +16,11 @@ from service.parties import platforms
 from service.payouts import batches, due, funding, payees, settlement
 from service.payouts import payouts as orders
 from service.payouts.batches import NothingDue
+from service.payouts.payouts import Payout
 from service.payouts.providers.sandbox import Sandbox
 from service.runtime import clock, db
+
+PAGE = 500
 
 
 def add_to(main: click.Group) -> None:
@@ -154,8 +159,15 @@ def payouts_status(platform_id: str, batch_text: str | None, as_json: bool) -> N
                 "reason",
                 "provider_reference",
             ]
-            found = list(orders.listing(session, platform_id, batch_id=_uuid(batch_text), limit=10_000))
+            found = list(_all_of(session, platform_id, _uuid(batch_text)))
     show(found, as_json, columns=columns)
+
+
+def _all_of(session: Session, platform_id: str, batch_id: uuid.UUID) -> Iterator[Payout]:
+    after: uuid.UUID | None = None
+    while page := orders.listing(session, platform_id, batch_id=batch_id, after=after, limit=PAGE):
+        yield from page
+        after = page[-1].id
 
 
 def _uuid(text: str) -> uuid.UUID:

@@ -297,11 +297,8 @@ def _is_current(estimate: Estimate | None, known: Sequence[Period]) -> bool:
 def _payouts_by_state(session: Session, platform: Platform, creator_id: str) -> Counter[PayoutState]:
     """Add up a creator's payouts by their present state."""
     sums: Counter[PayoutState] = Counter()
-    after = None
-    while page := payouts.listing(session, platform.id, creator_id=creator_id, after=after, limit=PAGE):
-        for one in page:
-            sums[one.state] += one.amount_minor
-        after = page[-1].id
+    for one in payouts.stream(session, platform.id, creator_id=creator_id):
+        sums[one.state] += one.amount_minor
     return sums
 
 

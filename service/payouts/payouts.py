@@ -108,9 +108,17 @@ def listing(
     return [from_row(row) for row in rows]
 
 
-def stream(session: Session, platform_id: str, *, batch_id: uuid.UUID | None = None) -> Iterator[Payout]:
-    """Read all payouts, or those of a batch, in the order of their ids, a few thousand at a time."""
+def stream(
+    session: Session,
+    platform_id: str,
+    *,
+    creator_id: str | None = None,
+    batch_id: uuid.UUID | None = None,
+) -> Iterator[Payout]:
+    """Read all payouts, or those of a creator or a batch, in the order of their ids, thousands at a time."""
     query = select(*COLUMNS).where(payout.c.platform_id == platform_id)
+    if creator_id is not None:
+        query = query.where(payout.c.creator_id == creator_id)
     if batch_id is not None:
         query = query.where(payout.c.batch_id == batch_id)
     rows = session.execute(query.order_by(payout.c.id).execution_options(yield_per=STREAM_ROWS))

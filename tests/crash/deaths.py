@@ -79,6 +79,7 @@ def _die(stand: Stand, flow: str, number: int, seed: int | None) -> None:
         if not died.is_killed:
             msg = f"{place}: it did not die but ended with {died.code}: {died.words}"
             raise AssertionError(msg)
+        assert whole.points[: number + 1] == died.points, f"{place}: it took another way"
 
         went_on = stand.play(flow, site, starts_at=died.ended_at + LEASES_END)
 

@@ -15,9 +15,10 @@ from service.calendar import periods
 from service.closing import estimates, stages
 from service.events import compaction, importers, mapping, wire
 from service.parties import platforms
-from service.payouts import batches, funding, settlement
+from service.payouts import batches, funding, payouts, settlement
 from service.payouts.batches import Batch
 from service.payouts.settlement import Pace
+from service.payouts.transitions import SETTLED
 from service.runtime import db
 from service.scheduler import ticker
 from service.wiring import System, tools
@@ -171,8 +172,12 @@ def tick(stage: Stage) -> None:
         known = batches.listing(session, PART, state="submitted")
     for batch in known:
         _approve_batch(stage, batch)
-    for _ in range(2):
+    while True:
         _tick(stage)
+        with db.transaction(stage.system.database) as session:
+            made = payouts.listing(session, PART)
+        if all(one.state in SETTLED for one in made):
+            return
         stage.clock.now += _HOUR
 
 

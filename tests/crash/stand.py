@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 from service.runtime import postgres
 from service.runtime.postgres import Endpoint
-from tests.crash.forge import PREPARE
+from tests.crash.player import PREPARE
 from tests.crash.points import KILLED, Point
 from tests.crash.state import State
 from tests.crash.world import STARTS_AT

@@ -1,5 +1,6 @@
 """What a creator reads: where the money is, and how a pool became an amount."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -10,8 +11,8 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from service.calendar import periods
-from service.closing import estimates, stages
-from service.closing.tables import estimate, estimate_run
+from service.closing import estimates, revenues, stages
+from service.closing.tables import estimate, estimate_run, revenue
 from service.closing.tools import Tools
 from service.core.errors import NotFound
 from service.earnings import creator
@@ -260,6 +261,7 @@ class TestWalk:
         """Every record, late ones and corrections included, each with what it added."""
         world = World(session)
         world.recognise("2026-08", 1_500)
+        world.until(world.now + timedelta(seconds=1))
         world.recognise("2026-08", -500)
         world.close("2026-08", 0, {("hoa", "2026-08"): E4}, now=SEPTEMBER)
 
@@ -273,6 +275,28 @@ class TestWalk:
             pool.carried_minor,
             pool.divided_minor,
         )
+
+    def test_a_pool_of_many_records_is_added_up_whole(self, session: Session) -> None:
+        """More than are read at a time: each once."""
+        world = World(session)
+        world.close("2026-08", 1_000, {("hoa", "2026-08"): E4}, now=SEPTEMBER)
+        [known] = revenues.listing(session, world.platform.id)
+        common: dict[str, Any] = {
+            **{column.name: getattr(known, column.name, None) for column in revenue.columns},
+            "deductions": [],
+            "start_at": known.span.start_at,
+            "end_at": known.span.end_at,
+        }
+        many = [
+            common | {"id": uuid.uuid4(), "reference": str(number), "net_minor": 2, "entry_id": None}
+            for number in range(creator.PAGE + 1)
+        ]
+        session.execute(insert(revenue), many)
+
+        pool = walk(world, "2026-08").pool
+
+        assert pool is not None
+        assert (creator.PAGE + 2, 1_000 + 2 * len(many)) == (len(pool.revenues), pool.recorded_minor)
 
     def test_a_deficit_is_carried_and_then_recovered(self, session: Session) -> None:
         """August was short by 300; September's pool gives them back before it is divided."""

@@ -1,7 +1,6 @@
 """Finance's pages: who is offered what, what an act says afterwards, and the walk of a day through two hands."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -14,9 +13,7 @@ from service.jobs import queue
 from service.parties.actors import OPERATOR
 from service.payouts import batches
 from service.runtime import clock, db
-from service.runtime.db import Database
 from service.scheduler import ticker
-from tests.web import world as world_module
 from tests.web.conftest import Visit
 from tests.web.visitor import Page, Visitor
 from tests.web.world import LAN, MINH, PLATFORM, World
@@ -30,11 +27,10 @@ def _tick(world: World, *, hours: int = 0) -> None:
 
 
 @pytest.fixture
-def own(database: Database, tmp_path: Path) -> tuple[World, Visit]:
+def own(own_world: World) -> tuple[World, Visit]:
     """Give a world of this test's own, for acts, and its visitors."""
-    made = world_module.build(database, tmp_path)
-    app = create(made.system)
-    return made, lambda *who, locale="en": Visitor(app, made, locale=locale).sign_in(*who)
+    app = create(own_world.system)
+    return own_world, lambda *who, locale="en": Visitor(app, own_world, locale=locale).sign_in(*who)
 
 
 BUTTONS = {
@@ -161,7 +157,7 @@ def test_a_day_goes_through_two_hands(own: tuple[World, Visit]) -> None:
     _tick(world, hours=72)
 
     assert "Asked for: the period is being closed." in asked.text
-    assert "You prepared it, so another person who approves has to look at it." in closed.text
+    assert "Waits for somebody who approves." in closed.text
     assert "Waits for your approval." in checked.text
     assert "You approved the split." in approved.text
     assert "Asked for: the period is being booked." in booking.text
@@ -255,7 +251,7 @@ def test_a_close_that_was_given_up_says_why_and_goes_on_when_asked(own: tuple[Wo
     lan.press(page, "Go on closing it")
     _tick(world)
 
-    assert "given up after 1 attempts" in page.text and "The lake is away." in page.text
+    assert "given up. Attempts: 1." in page.text and "The lake is away." in page.text
     assert "published" in lan.get(f"/finance/periods/{world.over}").text
 
 
@@ -351,7 +347,7 @@ def test_a_long_history_is_folded_and_can_be_unfolded(own: tuple[World, Visit]) 
         session.execute(
             update(period_table)
             .where(period_table.c.platform_id == PLATFORM, period_table.c.id.in_([one.id for one in opened]))
-            .values(state="posted", posted_at=now)
+            .values(state="posted", sealed_at=now, cut_seq=0, posted_at=now)
         )
     lan = visit("staff", "lan")
     folded, whole = lan.get("/finance"), lan.get("/finance?all=periods")

@@ -6,7 +6,7 @@ people may close and book without waiting for a challenge window to end.
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ FORMULA = '=HYPERLINK("http://evil.example","x")'
 CREATORS = {"an": "Ngô An", "binh": HOSTILE, "chi": FORMULA, "dung": "Hồ Dung", "em": "Võ Em"}
 """an is paid; binh's account is closed; chi named no account; dung is below the minimum; em earned nothing."""
 
+_ENCRYPTION_KEY = Fernet.generate_key().decode()
+
 ACCOUNTS = {"an": "970415008888", "binh": "970415000001", "dung": "970415008889"}
 
 
@@ -66,6 +68,10 @@ class World:
     present: str
     done: Batch
     waiting: Batch
+
+    def over_database(self, database: Database, var_dir: Path) -> "World":
+        """Give the same world over a copy of its database and of its files."""
+        return replace(self, system=wired(database, var_dir))
 
     def platform(self, platform_id: str = PLATFORM) -> Platform:
         """Read a platform."""
@@ -87,20 +93,15 @@ class World:
         return f"/sign-in/{token}"
 
 
-def wired(database: Database, var_dir: Path, **environ: str) -> System:
-    """Wire a system around an empty database."""
-    known = {
-        "VAR_DIR": str(var_dir),
-        "SECRET_KEY": "s" * 32,
-        "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-        **environ,
-    }
+def wired(database: Database, var_dir: Path) -> System:
+    """Wire a system around a database; every one of a run opens what another sealed."""
+    known = {"VAR_DIR": str(var_dir), "SECRET_KEY": "s" * 32, "ENCRYPTION_KEYS": _ENCRYPTION_KEY}
     return wiring.assemble(settings.read(known), database)
 
 
-def build(database: Database, var_dir: Path, **environ: str) -> World:
+def build(database: Database, var_dir: Path) -> World:
     """Wire a system and let four days pass on its platform."""
-    system = wired(database, var_dir, **environ)
+    system = wired(database, var_dir)
     now, days = found(system)
     for number, day in enumerate(days):
         _live(system, day, number, now)
