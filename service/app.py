@@ -95,9 +95,7 @@ def _explain(system: System, fault: Exception) -> Response:
     else:
         response = problems.response(known, instance=request.path, request_id=g.request_id)
     if isinstance(fault, HTTPException):
-        response.headers.extend(
-            (name, value) for name, value in fault.get_headers() if name == "Allow"
-        )
+        response.headers.extend((name, value) for name, value in fault.get_headers() if name == "Allow")
     return response
 
 

@@ -4,8 +4,6 @@ Workers connect to the database after the fork; the master holds no connection. 
 summed in files (prometheus_client's multi-process mode) and served on an address of their own.
 """
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +43,7 @@ def serve(settings: Settings, load_app: Callable[[], Flask]) -> None:
     Args:
         load_app: makes the application; called in every worker.
     """
-    _prepare_metrics(settings.var_dir)
+    metrics.share(settings.var_dir)
     _Application(
         load_app,
         {
@@ -67,13 +65,6 @@ def serve(settings: Settings, load_app: Callable[[], Flask]) -> None:
             "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 — a heartbeat file.
         },
     ).run()
-
-
-def _prepare_metrics(var_dir: Path) -> None:
-    folder = var_dir / "metrics"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 def _forget_worker(_server: Any, worker: Any) -> None:

@@ -8,7 +8,7 @@ method, path and body; two requests with one key are never at work at the same m
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete, insert, select
@@ -26,6 +26,8 @@ HEADER: Final = "Idempotency-Key"
 REPLAY_HEADER: Final = "Idempotent-Replay"
 KEPT_DAYS: Final = 30
 """How long an answer is kept at least."""
+
+FORGOTTEN_AT_ONCE: Final = 10
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -110,6 +112,7 @@ def once(
         content = vault.open(bytes(row.body)).encode()
         return Answer(content=content, media_type=media_type, status=row.status, headers=headers)
     answer = act()
+    _forget(session, platform_id, now)
     session.execute(
         insert(idempotency_record).values(
             platform_id=platform_id,
@@ -124,11 +127,21 @@ def once(
     return answer
 
 
-def forget(session: Session, *, before_at: datetime) -> int:
-    """Drop the answers that were kept since before an instant; return how many."""
-    dropped = session.execute(
-        delete(idempotency_record)
-        .where(idempotency_record.c.created_at < before_at)
-        .returning(idempotency_record.c.key)
+def _forget(session: Session, platform_id: str, now: datetime) -> None:
+    """Drop a few answers that were kept long enough; each new one makes room, so the table does not grow."""
+    old = (
+        select(idempotency_record.c.key)
+        .where(
+            idempotency_record.c.platform_id == platform_id,
+            idempotency_record.c.created_at < now - timedelta(days=KEPT_DAYS),
+        )
+        .order_by(idempotency_record.c.created_at)
+        .limit(FORGOTTEN_AT_ONCE)
+        # Another request may be dropping the same ones: it shall not be waited for.
+        .with_for_update(skip_locked=True)
     )
-    return len(dropped.all())
+    session.execute(
+        delete(idempotency_record).where(
+            idempotency_record.c.platform_id == platform_id, idempotency_record.c.key.in_(old)
+        )
+    )

@@ -19,7 +19,6 @@ ID_LENGTH_MAX = 255
 class _Platform(Document):
     id = Words(ID_LENGTH_MAX)
     name = Words()
-    currency = Words(3, required=False)
     time_zone = Words(64, required=False)
     period_unit = Choice(*PERIOD_UNITS, required=False)
     locale = Choice(*LOCALES, required=False)
@@ -44,7 +43,6 @@ def found(call: Call) -> Answer:
     wanted = call.document(_Platform())
     parent = call.platform
     inherited = {
-        "currency": parent.currency,
         "time_zone": parent.time_zone,
         "period_unit": parent.period_unit,
         "locale": parent.locale,
@@ -56,6 +54,7 @@ def found(call: Call) -> Answer:
             call.session,
             platform_id=wanted.pop("id"),
             parent_id=parent.id,
+            currency=parent.currency,
             document=document,
             actor=call.actor,
             now=call.now,

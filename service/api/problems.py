@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from flask import Response
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
@@ -93,7 +93,7 @@ def of_database(fault: Exception) -> Fault | None:
     state = getattr(fault.orig, "sqlstate", None)
     if isinstance(fault, IntegrityError) and state == _UNIQUE_VIOLATION:
         return Conflict("Another request stored the same at the same moment; read it, then decide.")
-    if state in _TRY_LATER or db.is_away(fault):
+    if state in _TRY_LATER or (isinstance(fault, OperationalError) and db.is_away(fault)):
         return Unavailable("The database could not serve this now and stored nothing; send it again shortly.")
     return None
 

@@ -13,7 +13,7 @@ from service.app import create
 from service.cli import options, supervisor, terminal
 from service.cli.terminal import command, show
 from service.demo import build, proof
-from service.runtime import logs, migrations, postgres, settings
+from service.runtime import logs, metrics, migrations, postgres, settings
 from service.runtime.db import role_of
 from service.scheduler import ticker
 from service.wiring import doctor as examine
@@ -55,6 +55,7 @@ def scheduler(with_parent: bool, as_json: bool) -> None:
     if with_parent:
         _end_with_parent()
     with options.opened() as system:
+        metrics.share(system.settings.var_dir)
         ticker.run_forever(system)
 
 

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import psutil
 
 from service.runtime.settings import Address
 
@@ -36,6 +39,20 @@ class _Instruments:
     batch_items: "Histogram"
     tick_at: "Gauge"
     overdue_seconds: "Gauge"
+
+
+def share(var_dir: Path) -> None:
+    """Let the processes of this machine count together, in a folder below VAR_DIR; before the first count.
+
+    What processes left that are gone is removed.
+    """
+    folder = var_dir / "metrics"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.db"):
+        number = file.stem.rpartition("_")[2]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            file.unlink(missing_ok=True)
+    os.environ[FOLDER_VARIABLE] = str(folder)
 
 
 def answered(route: str, method: str, status: int, seconds: float) -> None:

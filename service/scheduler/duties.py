@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service.calendar import periods
 from service.closing import estimates, stages
 from service.events import compaction
 from service.jobs import queue
@@ -68,18 +69,24 @@ def close(shift: Shift) -> Result:
             queue.renew(session, shift.run, now=shift.now_of(session), done=done, total=total)
 
     run = shift.run
-    closed = stages.close(
-        tools(shift.system), run.platform_id, run.scope, actor=shift.actor, now=shift.now, report=report
-    )
-    return _finish(shift, {"period": closed.id, "state": closed.state})
+    with db.transaction(shift.system.database) as session:
+        period = periods.get(session, run.platform_id, run.scope)
+    # Published already: by a person, or by a holder of this run that died before it could say so.
+    if period.published_at is None:
+        period = stages.close(
+            tools(shift.system), run.platform_id, run.scope, actor=shift.actor, now=shift.now, report=report
+        )
+    return _finish(shift, {"period": period.id, "state": period.state})
 
 
 def post(shift: Shift) -> Result:
-    """Book an approved split."""
+    """Book an approved split, unless a person has."""
     run = shift.run
     with db.transaction(shift.system.database) as session:
-        posted = stages.post(session, run.platform_id, run.scope, actor=shift.actor, now=shift.now)
-        result = {"period": posted.id, "state": posted.state}
+        period = periods.get(session, run.platform_id, run.scope)
+        if period.posted_at is None:
+            period = stages.post(session, run.platform_id, run.scope, actor=shift.actor, now=shift.now)
+        result = {"period": period.id, "state": period.state}
         queue.finish(session, run, result=result, now=shift.now)
     return result
 

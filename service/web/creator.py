@@ -34,6 +34,7 @@ PAYOUTS_READ = 500
 
 _BAR_WHOLE = 100
 _BROKEN = frozenset({PayoutState.FAILED, PayoutState.RETURNED})
+_ENDED = _BROKEN | {PayoutState.PAID}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _earnings(session: Session, platform: Platform, seen: Visit) -> dict[str, ob
         "closable_at": _closable_at(session, platform, summary),
         "payouts": latest,
         "payouts_max": PAYOUTS_SHOWN,
-        "broken": latest[0] if latest and latest[0].state in _BROKEN else None,
+        "broken": _broken(latest),
         "account_reasons": vocabulary.ACCOUNT_REASONS,
         "payee": _payee(session, platform.id, creator_id),
     }
@@ -109,9 +110,7 @@ def _earnings(session: Session, platform: Platform, seen: Visit) -> dict[str, ob
 
 def _rows(summary: Summary) -> list[PeriodRow]:
     greatest_minor = max((one.amount_minor or 0 for one in summary.periods), default=0) or 1
-    return [
-        PeriodRow(one, _BAR_WHOLE * (one.amount_minor or 0) // greatest_minor) for one in summary.periods
-    ]
+    return [PeriodRow(one, _BAR_WHOLE * (one.amount_minor or 0) // greatest_minor) for one in summary.periods]
 
 
 def _closable_at(session: Session, platform: Platform, summary: Summary) -> datetime | None:
@@ -130,6 +129,12 @@ def _latest_payouts(session: Session, platform_id: str, creator_id: str) -> Sequ
         latest.extend(page)
         after = page[-1].id
     return list(reversed(latest))
+
+
+def _broken(latest: Sequence[Payout]) -> Payout | None:
+    """Give the last payout that came to an end, if that was a bad one."""
+    ended = next((one for one in latest if one.state in _ENDED), None)
+    return ended if ended is not None and ended.state in _BROKEN else None
 
 
 def _payee(session: Session, platform_id: str, creator_id: str) -> Payee | None:

@@ -23,6 +23,8 @@ from service.payouts import batches, due
 from service.payouts import payouts as payout_acts
 from service.payouts.batches import Batch
 from service.payouts.due import Due
+from service.payouts.payouts import Payout
+from service.payouts.transitions import State as PayoutState
 from service.runtime import db
 from service.splits import shares
 from service.splits.shares import Split
@@ -30,12 +32,11 @@ from service.statements import exports
 from service.statements.exports import Table
 from service.statements.formats import csv
 from service.web import desk as desks
-from service.web import public, render, tasks, visit
+from service.web import history, public, render, tasks, visit
 from service.web.desk import Desk
 from service.web.tasks import Calendar, Next
 from service.wiring import System
 
-PERIODS_SHOWN = 12
 BATCHES_SHOWN = 12
 JOBS_SHOWN = 8
 JOBS_SEARCHED = 200
@@ -51,6 +52,7 @@ EXPORTS: Mapping[str, Callable[[Session, str], Table]] = {
     "shares": exports.shares,
 }
 
+_TROUBLED = (PayoutState.UNKNOWN, PayoutState.FAILED, PayoutState.RETURNED)
 _DECIDED_BY_PEOPLE = ("close", "post", "pay")
 
 
@@ -148,11 +150,12 @@ def _known(session: Session, desk: Desk) -> dict[str, object]:
 def _overview(session: Session, system: System, desk: Desk) -> dict[str, object]:
     platform = desk.platform
     known = tasks.calendar(session, platform.id)
-    every = list(reversed(periods.listing(session, platform.id)))
-    # What is not posted needs somebody; of what is, the latest are enough unless all are asked for.
-    shown_count = len(every) if request.args.get("all") == "periods" else PERIODS_SHOWN
-    shown = [one for place, one in enumerate(every) if place < shown_count or one.state != "posted"]
-    rows = [_row(session, desk, known, one) for one in shown]
+    before = visit.period_before(session, platform)
+    every = periods.listing(session, platform.id)
+    shown = history.chapter(every, before)
+    # The first chapter also has what is not posted, however old: it needs somebody.
+    older = [one for one in reversed(every) if one.state != "posted" and one not in shown.periods]
+    rows = [_row(session, desk, known, one) for one in (*shown.periods, *(older if before is None else ()))]
     found = [
         BatchRow(one, tasks.of_batch(desk, one))
         for one in batches.listing(session, platform.id, limit=BATCHES_SHOWN)
@@ -162,12 +165,9 @@ def _overview(session: Session, system: System, desk: Desk) -> dict[str, object]
     ids = [one.creator_id for one in standings.first]
     return {
         "rows": rows,
-        "hidden_count": len(every) - len(shown),
+        "before_id": shown.before_id,
         "batches": found,
-        # What the person who looks can do comes first.
-        "waiting": sorted(
-            [one for one in (*rows, *found) if one.next.needs_person], key=lambda one: one.next.act is None
-        ),
+        "waiting": _waiting([*rows, *found]),
         "trial": trial,
         "sums": _sums(trial),
         "estimate": estimates.latest(session, platform.id),
@@ -176,6 +176,11 @@ def _overview(session: Session, system: System, desk: Desk) -> dict[str, object]
         "standing_words": due.WORDS,
         "creator_names": creators.names(session, platform.id, ids, system.vault),
     }
+
+
+def _waiting(known: Sequence[PeriodRow | BatchRow]) -> list[PeriodRow | BatchRow]:
+    """Choose what waits for a decision; what the person who looks can do comes first."""
+    return sorted((one for one in known if one.next.needs_person), key=lambda one: one.next.act is None)
 
 
 def _jobs(session: Session, platform_id: str) -> list[Run]:
@@ -190,8 +195,11 @@ def _jobs(session: Session, platform_id: str) -> list[Run]:
 def _period(session: Session, desk: Desk, period_id: str) -> dict[str, object]:
     platform = desk.platform
     period = periods.get(session, platform.id, period_id)
-    row = _row(session, desk, tasks.calendar(session, platform.id), period)
+    calendar = tasks.calendar(session, platform.id)
+    row = _row(session, desk, calendar, period)
+    oldest = calendar.oldest_open
     parts = [] if row.split is None else public.parts_of(session, row.split)
+    known = estimates.latest(session, platform.id)
     is_followed = row.next.job is not None and request.args.get("follow") == "on"
     return {
         "row": row,
@@ -200,6 +208,8 @@ def _period(session: Session, desk: Desk, period_id: str) -> dict[str, object]:
         "steps": periods.steps(session, platform.id, period_id),
         "revenues": revenues.listing(session, platform.id, period_id=period_id, limit=REVENUES_SHOWN),
         "revenues_max": REVENUES_SHOWN,
+        "estimate": known if known is not None and known.period_id == period_id else None,
+        "is_estimated": oldest is not None and oldest.id == period_id,
         "follow_s": FOLLOW_EVERY_S if is_followed else None,
         "follow_every_s": FOLLOW_EVERY_S,
     }
@@ -208,7 +218,7 @@ def _period(session: Session, desk: Desk, period_id: str) -> dict[str, object]:
 def _batch(session: Session, system: System, desk: Desk, batch_id: uuid.UUID) -> dict[str, object]:
     platform = desk.platform
     batch = batches.get(session, platform.id, batch_id)
-    found = payout_acts.listing(session, platform.id, batch_id=batch_id, limit=PAYOUTS_SHOWN)
+    found = _payouts(session, platform.id, batch_id)
     ids = [one.creator_id for one in found]
     return {
         "batch": batch,
@@ -218,6 +228,17 @@ def _batch(session: Session, system: System, desk: Desk, batch_id: uuid.UUID) ->
         "payouts_max": PAYOUTS_SHOWN,
         "creator_names": creators.names(session, platform.id, ids, system.vault),
     }
+
+
+def _payouts(session: Session, platform_id: str, batch_id: uuid.UUID) -> list[Payout]:
+    """Choose the payouts of a batch that are shown: those that did not simply arrive come first."""
+    found: list[Payout] = []
+    for state in _TROUBLED:
+        found += payout_acts.listing(
+            session, platform_id, batch_id=batch_id, state=state, limit=PAYOUTS_SHOWN
+        )
+    others = payout_acts.listing(session, platform_id, batch_id=batch_id, limit=PAYOUTS_SHOWN)
+    return [*found, *(one for one in others if one.state not in _TROUBLED)][:PAYOUTS_SHOWN]
 
 
 def _row(session: Session, desk: Desk, known: Calendar, period: Period) -> PeriodRow:

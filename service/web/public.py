@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from sqlalchemy.orm import Session
 
 from service.calendar import periods
@@ -19,12 +19,11 @@ from service.runtime import clock, db
 from service.splits import shares
 from service.splits.methods import KINDS
 from service.splits.shares import Split
-from service.web import render, visit
+from service.web import history, render, visit
 from service.web.entrance import HOME
 from service.wiring import System
 
 SHOWN_STATES = ("published", "approved", "posted")
-PERIODS_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,8 @@ def add_to(pages: Blueprint, system: System) -> None:
         with db.transaction(system.database) as session:
             known = _door(session, system)
             platform = platforms.get(session, platform_id)
-            values = {**known, **_values(session, platform, visit.locale_of(platform), clock.now(session))}
+            before = visit.period_before(session, platform)
+            values = {**known, **_values(session, platform, before, clock.now(session))}
         return render.page(system, "platform.html", platform=platform, values=values)
 
     @pages.get("/p/<platform_id>/rules/<sha256>.json")
@@ -105,16 +105,17 @@ def _door(session: Session, system: System) -> dict[str, object]:
     return {"csrf": visit.csrf_token(system, seen), "home_of": HOME[seen.session.subject_kind]}
 
 
-def _values(session: Session, platform: Platform, locale: str, now: datetime) -> dict[str, object]:
+def _values(session: Session, platform: Platform, before: Period | None, now: datetime) -> dict[str, object]:
+    locale = visit.locale_of(platform)
     published = registry.in_force(session, platform.id, now)
-    every = [one for one in reversed(periods.listing(session, platform.id)) if one.state in SHOWN_STATES]
-    shown = every if request.args.get("all") == "periods" else every[:PERIODS_SHOWN]
+    known = [one for one in periods.listing(session, platform.id) if one.state in SHOWN_STATES]
+    shown = history.chapter(known, before)
     return {
         "published": published,
         "clauses": words.render(published.rulebook, locale, currency=platform.currency),
         "versions": _versions(registry.history(session, platform.id), locale, platform.currency),
-        "results": [_result(session, platform, one) for one in shown],
-        "hidden_count": len(every) - len(shown),
+        "results": [_result(session, platform, one) for one in shown.periods],
+        "before_id": shown.before_id,
         "current": periods.containing(session, platform.id, now),
         "children": platforms.children(session, platform.id),
         "partners": {one.id: one.name for one in partners.listing(session, platform.id)},

@@ -123,9 +123,7 @@ def is_at_work(session: Session, platform_id: str, period_id: str, job: str) -> 
     return any(run.job == job and run.scope == period_id for run in unfinished)
 
 
-def of_period(
-    session: Session, desk: Desk, known: Calendar, period: Period, steps: Sequence[Step]
-) -> Next:
+def of_period(session: Session, desk: Desk, known: Calendar, period: Period, steps: Sequence[Step]) -> Next:
     """Tell what a period waits for."""
     wait, at = _period_wait(session, desk, known, period)
     sealed = next((step for step in steps if step.state == "sealed"), None)

@@ -14,6 +14,8 @@ from flask import Response, g, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
+from service.calendar import periods
+from service.calendar.periods import Period
 from service.core.errors import Forbidden, Unauthenticated
 from service.parties import links
 from service.parties.links import WebSession
@@ -176,6 +178,16 @@ def keep_language(response: Response, system: System) -> Response:
             httponly=True,
         )
     return response
+
+
+def period_before(session: Session, platform: Platform) -> Period | None:
+    """Read which period of a platform the page asked for goes back from, if it does.
+
+    Raises:
+        NotFound: the platform has none with this name.
+    """
+    named = request.args.get("before")
+    return None if named is None else periods.get(session, platform.id, named)
 
 
 def request_id() -> str:

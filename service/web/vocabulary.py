@@ -1,7 +1,7 @@
 """The words of the pages: states, roles, accounts, jobs, reasons and faults, as messages to translate.
 
-Owns no state and no rule. A code that has no word here (an event type or a reason of somebody else's) is shown
-as it is. Law: a page may show the code beside its word, never instead of it.
+Owns no state and no rule. A code that has no word here (a reason of some provider's) is shown as it is. Law:
+a page may show the code beside its word, never instead of it.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,7 @@
 """Idempotency keys: sent again, answered again, done once."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -89,6 +90,22 @@ def test_a_request_whose_key_is_at_work_is_refused(client: Client, world: World)
     assert 201 == after.status_code
 
 
+def test_of_many_at_once_one_is_done(client: Client, world: World) -> None:
+    """The others are told to ask again, or get its answer; nothing is done twice."""
+    before = count(world, creator)
+
+    def send(_number: int) -> tuple[int, bool]:
+        response = client.post("/v1/creators", {"id": "crowd"}, idempotency_key="k-crowd")
+        return response.status_code, "Idempotent-Replay" in response.headers
+
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        answers = list(pool.map(send, range(12)))
+
+    assert 1 == answers.count((201, False))
+    assert set(answers) <= {(201, False), (201, True), (409, False)}
+    assert before + 1 == count(world, creator)
+
+
 def test_an_act_that_fails_leaves_no_answer(world: World) -> None:
     """The record is part of the act's transaction: both, or neither."""
 
@@ -127,17 +144,18 @@ def test_kept_answers_are_sealed(client: Client, world: World) -> None:
 
 
 def test_answers_are_forgotten_when_they_are_old(client: Client, world: World) -> None:
-    """Those that are younger stay."""
-    client.post("/v1/creators", {"id": "eight"}, idempotency_key="k-9")
+    """Each new answer makes room; those that are younger than promised stay."""
+    for number in range(4):
+        client.post("/v1/creators", {"id": f"old-{number}"}, idempotency_key=f"old-{number}")
+    age = text("UPDATE idempotency_record SET created_at = created_at - :age WHERE key = :key")
     with db.transaction(world.system.database) as session:
-        session.execute(
-            text(
-                "UPDATE idempotency_record SET created_at = created_at - interval '60 days' WHERE key = 'k-9'"
-            )
-        )
-        kept_from_at = world.now() - timedelta(days=idempotency.KEPT_DAYS)
-        dropped = idempotency.forget(session, before_at=kept_from_at)
-    again = client.post("/v1/creators", {"id": "eight"}, idempotency_key="k-9")
+        for number, days in enumerate([60, 31, 29, 0]):
+            session.execute(age, {"age": timedelta(days=days), "key": f"old-{number}"})
 
-    assert 1 == dropped
-    assert (200, None) == (again.status_code, again.headers.get("Idempotent-Replay"))
+    client.post("/v1/creators", {"id": "new"}, idempotency_key="new")
+
+    again = [
+        client.post("/v1/creators", {"id": f"old-{number}"}, idempotency_key=f"old-{number}")
+        for number in range(4)
+    ]
+    assert [None, None, "true", "true"] == [one.headers.get("Idempotent-Replay") for one in again]

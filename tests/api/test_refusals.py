@@ -326,13 +326,21 @@ REFUSED: dict[str, tuple[str, str, Any, int, str, str | None]] = {
         "platform-exists",
         None,
     ),
-    "a currency that no country has": (
+    "a currency of its own": (
         "POST",
         "/v1/platforms",
-        {"id": "demo.game", "name": "Game", "currency": "XYZ"},
+        {"id": "demo.game", "name": "Game", "currency": "USD"},
         422,
         "invalid-input",
         "/currency",
+    ),
+    "a time zone that is nowhere": (
+        "POST",
+        "/v1/platforms",
+        {"id": "demo.game", "name": "Game", "time_zone": "Asia/Atlantis"},
+        422,
+        "invalid-input",
+        "/time_zone",
     ),
     "a rulebook that is null": (
         "POST",

@@ -73,7 +73,7 @@ def draw(points: Sequence[Point], sample: int, seed: int) -> list[int]:
 def _die(stand: Stand, flow: str, number: int, seed: int | None) -> None:
     """Die at one point, and go on as a service that is started again does."""
     whole = stand.play_whole(flow)
-    with stand.site("dying") as site:
+    with stand.site(flow) as site:
         died = stand.play(flow, site, dies_at=number)
         place = f"{flow}, point {number} ({whole.points[number]}), CRASH_SEED={seed}"
         if not died.is_killed:

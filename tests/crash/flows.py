@@ -161,34 +161,46 @@ def estimate(stage: Stage) -> None:
 
 
 def tick(stage: Stage) -> None:
-    """Let the scheduler do everything: compact, estimate, close, post, pay, settle; people only approve."""
+    """Let the scheduler compact, estimate, close, publish and submit payouts; and estimate the next month."""
     stage.clock.reach(world.GRACE_ENDS_AT)
     _tick(stage)
-    _approve(stage)
-    stage.clock.reach(world.WINDOW_ENDS_AT + _HOUR)
-    _fund(stage)
+    stage.clock.now += _HOUR
     _tick(stage)
-    with db.transaction(stage.system.database) as session:
-        known = batches.listing(session, PART, state="submitted")
-    for batch in known:
-        _approve_batch(stage, batch)
+
+
+def settling(stage: Stage) -> None:
+    """Let the scheduler post, pay, settle and fold, until all is paid; a person approves the batch."""
+    stage.clock.reach(world.WINDOW_ENDS_AT)
+    _fund(stage)
     while True:
         _tick(stage)
         with db.transaction(stage.system.database) as session:
+            waiting = batches.listing(session, PART, state="submitted")
             made = payouts.listing(session, PART)
-        if all(one.state in SETTLED for one in made):
+        if not waiting and all(one.state in SETTLED for one in made):
             return
+        for batch in waiting:
+            _approve_batch(stage, batch)
         stage.clock.now += _HOUR
 
 
-FLOWS: Mapping[str, Callable[[Stage], None]] = {
-    "intake": intake,
-    "import": imports,
-    "compaction": compact,
-    "close": close,
-    "payouts": pay,
-    "estimate": estimate,
-    "tick": tick,
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What is played, and the world that it starts in."""
+
+    play: Callable[[Stage], None]
+    world: str = "waiting"
+
+
+FLOWS: Mapping[str, Flow] = {
+    "intake": Flow(intake),
+    "import": Flow(imports),
+    "compaction": Flow(compact),
+    "close": Flow(close),
+    "payouts": Flow(pay),
+    "estimate": Flow(estimate),
+    "tick": Flow(tick),
+    "settling tick": Flow(settling, "approved"),
 }
 
 _MAPPING = {

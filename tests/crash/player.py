@@ -33,9 +33,6 @@ BANK_DELAY_S = 30
 PATIENCE_S = 120
 """A child that takes longer is stuck."""
 
-PREPARE = "prepare"
-"""What makes the world is played like a flow."""
-
 
 @dataclass
 class Place:
@@ -65,7 +62,7 @@ class Player:
         self.place.database, self.place.folder = name, folder
 
     def play(self, flow: str, starts_at: datetime, dies_at: int | None) -> None:
-        """Play a flow at the present place to its end, or to the death that it is set to."""
+        """Play a flow, or make a world, at the present place: to its end, or to the death that is set."""
         clock = Clock(starts_at)
         self.dice.throw(starts_at.isoformat())
         scratch = self.place.folder / "scratch"
@@ -79,10 +76,10 @@ class Player:
             system = self._system(clock)
             self.fuse.light(dies_at, lambda: self._end(clock, {}))
             try:
-                if flow == PREPARE:
-                    world.prepare(system)
+                if flow in world.WORLDS:
+                    world.WORLDS[flow](system)
                 else:
-                    flows.FLOWS[flow](self._stage(system, clock, acknowledged))
+                    flows.FLOWS[flow].play(self._stage(system, clock, acknowledged))
             except BaseException:
                 traceback.print_exc(file=words)
                 raise

@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 from service.runtime import postgres
 from service.runtime.postgres import Endpoint
-from tests.crash.player import PREPARE
+from tests.crash.flows import FLOWS
 from tests.crash.points import KILLED, Point
 from tests.crash.state import State
 from tests.crash.world import STARTS_AT
@@ -60,20 +60,28 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """A server, the prepared world on it, and the process that plays."""
+    """A server, and the process that plays on it; worlds and undisturbed runs are kept.
+
+    Args:
+        template: a database that is migrated and empty.
+        name: what names of databases begin with.
+    """
 
     endpoint: Endpoint
+    template: str
+    name: str
     folder: Path
-    world: Site
     forge: subprocess.Popen[str]
+    worlds: dict[str, Site] = field(default_factory=dict)
     undisturbed: dict[str, Played] = field(default_factory=dict)
 
     @contextmanager
-    def site(self, name: str) -> Iterator[Site]:
-        """Give a copy of the world: of its database, of its lake and of its keys."""
-        site = Site(f"{self.world.database}_{name}", self.folder / name)
-        shutil.copytree(self.world.folder, site.folder)
-        postgres.create_database(self.endpoint.superuser_url, site.database, template=self.world.database)
+    def site(self, flow: str) -> Iterator[Site]:
+        """Give a copy of the world that a flow starts in: of its database, of its lake and of its keys."""
+        world = self._world(FLOWS[flow].world)
+        site = Site(f"{self.name}_site", self.folder / "site")
+        shutil.copytree(world.folder, site.folder)
+        postgres.create_database(self.endpoint.superuser_url, site.database, template=world.database)
         try:
             yield site
         finally:
@@ -83,7 +91,7 @@ class Stand:
     def play_whole(self, flow: str) -> Played:
         """Play a flow undisturbed, once; later calls give the same."""
         if flow not in self.undisturbed:
-            with self.site("whole") as site:
+            with self.site(flow) as site:
                 self.undisturbed[flow] = self.play(flow, site, is_apart=False)
         return self.undisturbed[flow]
 
@@ -128,6 +136,17 @@ class Stand:
             words=words,
         )
 
+    def _world(self, name: str) -> Site:
+        """Make a world at its first use, in a database that nobody is connected to afterwards."""
+        if name not in self.worlds:
+            world = Site(f"{self.name}_{name}", self.folder / name)
+            world.folder.mkdir()
+            self.worlds[name] = world
+            postgres.create_database(self.endpoint.superuser_url, world.database, template=self.template)
+            made = self.play(name, world, is_apart=False)
+            assert made.code == 0, made.words
+        return self.worlds[name]
+
     def _await_gone(self, site: Site) -> None:
         """Wait until the server has taken back what a dead process did not commit."""
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
@@ -140,10 +159,7 @@ class Stand:
 
 @contextmanager
 def opened(endpoint: Endpoint, template: str, name: str, folder: Path) -> Iterator[Stand]:
-    """Make the world in a database of this name, which nobody is connected to afterwards, and a forge."""
-    world = Site(name, folder / "world")
-    world.folder.mkdir()
-    postgres.create_database(endpoint.superuser_url, name, template=template)
+    """Start the process that plays; at the end, end it and remove the worlds that were made."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.crash.forge"],
         cwd=_ROOT,
@@ -151,17 +167,16 @@ def opened(endpoint: Endpoint, template: str, name: str, folder: Path) -> Iterat
         stdout=subprocess.PIPE,
         text=True,
     ) as forge:
+        stand = Stand(endpoint, template, name, folder, forge)
         try:
             _write(forge.stdin, endpoint.app_url)
-            stand = Stand(endpoint, folder, world, forge)
-            prepared = stand.play(PREPARE, world, is_apart=False)
-            assert prepared.code == 0, prepared.words
             yield stand
         finally:
             assert forge.stdin is not None, "it was started with a pipe"
             forge.stdin.close()
             forge.wait()
-            drop(endpoint, name)
+            for world in stand.worlds.values():
+                drop(endpoint, world.database)
 
 
 def drop(endpoint: Endpoint, database: str) -> None:

@@ -1,11 +1,11 @@
-"""The world that every flow starts in: a platform, a part of it that pays it a share, and two months.
+"""The worlds that flows start in: a platform, a part of it that pays it a share, and two months.
 
 In September the part was closed and posted, so that its creators are owed money. October waits to be closed,
 with everything that a close has to tell apart; November has begun.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -107,10 +107,26 @@ def _sent(system: System, now: datetime, *events: Mapping[str, Any]) -> None:
     assert not receipt.rejected, "the world is as it is meant to be"
 
 
-def prepare(system: System) -> None:
-    """Let everything happen that is over when the flows start."""
+def waiting(system: System) -> None:
+    """Let everything happen that is over when the flows start; October waits to be closed."""
+    _prepare(system, ACCOUNTS)
+
+
+def approved(system: System) -> None:
+    """Go on until October is approved; two creators have said where to be paid."""
+    _prepare(system, {name: ACCOUNTS[name] for name in ("an", "binh")})
+    stages.close(tools(system), PART, WAITING, actor=LAN, now=GRACE_ENDS_AT)
     with db.transaction(system.database) as session:
-        _found(session, system)
+        stages.approve(session, PART, WAITING, actor=MINH, now=GRACE_ENDS_AT + _HOUR)
+
+
+WORLDS: Mapping[str, Callable[[System], None]] = {"waiting": waiting, "approved": approved}
+"""How the worlds are made that flows start in."""
+
+
+def _prepare(system: System, accounts: Mapping[str, str]) -> None:
+    with db.transaction(system.database) as session:
+        _found(session, system, accounts)
     _send_september(system)
     actor_tools = tools(system)
     stages.close(actor_tools, PART, POSTED, actor=LAN, now=SEPTEMBER_CLOSED_AT)
@@ -121,7 +137,7 @@ def prepare(system: System) -> None:
     _send_october(system)
 
 
-def _found(session: Session, system: System) -> None:
+def _found(session: Session, system: System, accounts: Mapping[str, str]) -> None:
     parent = onboarding.found(
         session, platform_id=PARENT, name="Sen", actor=OPERATOR, now=STARTS_AT - 8 * _HOUR
     )
@@ -141,7 +157,7 @@ def _found(session: Session, system: System) -> None:
     for person, role in ((LAN, "finance_maker"), (MINH, "finance_checker")):
         staff.register(session, part.id, person.id, person.id, [role], actor=OPERATOR, now=FOUNDED_AT)
     creators.ensure(session, part.id, CREATORS, now=FOUNDED_AT)
-    for creator_id, number in ACCOUNTS.items():
+    for creator_id, number in accounts.items():
         payees.declare(
             session,
             part.id,

@@ -166,6 +166,7 @@ def test_a_second_one_on_the_same_address_says_so(up: Running) -> None:
 def test_what_is_killed_comes_back(up: Running) -> None:
     """The server, the scheduler and the database, each killed without a word."""
     for verb in ("serve", "scheduler"):
+        _await(lambda verb=verb: verb in up.children())
         victim = up.children()[verb]
         victim.kill()
         _await(lambda verb=verb, pid=victim.pid: verb in up.children() and up.children()[verb].pid != pid)

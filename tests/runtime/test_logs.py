@@ -23,6 +23,7 @@ def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     written = io.StringIO()
+    structlog.contextvars.clear_contextvars()
     logs.configure("info", written)
     yield written
     root.handlers, root.level = handlers, level

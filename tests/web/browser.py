@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -75,6 +76,10 @@ class Window:
         """Go to a page of the service."""
         self.page.goto(self.base + path)
 
+    def press(self, label: str) -> None:
+        """Press the button that says `label`."""
+        self.page.get_by_role("button", name=label, exact=True).click(timeout=5_000)
+
     def strangers(self) -> list[str]:
         """List the requests that went anywhere but to the service."""
         return [one for one in self.requests if not one.startswith((f"{self.base}/", "data:"))]
@@ -83,6 +88,14 @@ class Window:
         """Measure by how many pixels the page is wider than the window."""
         width: int = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         return width
+
+    def roles(self, names: tuple[str, ...]) -> Counter[str]:
+        """Count what assistive technology is told of the page, by role."""
+        session = self.context.new_cdp_session(self.page)
+        nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+        session.detach()
+        found = (node["role"]["value"] for node in nodes if not node["ignored"])
+        return Counter(role for role in found if role in names)
 
     def violations(self, *, without: tuple[str, ...] = ()) -> list[str]:
         """Let axe-core look for violations of WCAG 2.2 A and AA; name each with its places."""

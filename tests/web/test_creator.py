@@ -15,7 +15,8 @@ def test_an_estimate_is_marked_as_one(visit: Visit, world: World) -> None:
     page = visit("creator", "an").get("/me")
     box = page.html.partition('<article class="provisional">')[2].partition("</article>")[0]
 
-    assert "not final" in box and "≈" in box
+    assert "not final" in box
+    assert "≈" in box
     assert "It changes until the period is closed, after" in box
     assert f"/me/periods/{world.present}" in page.links
     assert "It changes until" in visit("creator", "an").get(f"/me/periods/{world.present}").text
@@ -28,7 +29,8 @@ def test_the_three_figures_are_those_of_the_books(visit: Visit, world: World) ->
         known = earnings.summary(session, world.platform(), "an", now=at)
     page = visit("creator", "an").get("/me")
 
-    assert known.estimate is not None and known.paid_minor > 0
+    assert known.estimate is not None
+    assert known.paid_minor > 0
     for amount_minor in (known.estimate.amount_minor, known.paid_minor):
         assert f"VND {amount_minor:,}" in page.text.replace("\u00a0", " ")
 
@@ -36,7 +38,10 @@ def test_the_three_figures_are_those_of_the_books(visit: Visit, world: World) ->
 @pytest.mark.parametrize(
     ("who", "words"),
     [
-        ("chi", "cannot be paid: there is no account to pay it to. Enter your account in the app of Mạng Sen."),
+        (
+            "chi",
+            "cannot be paid: there is no account to pay it to. Enter your account in the app of Mạng Sen.",
+        ),
         ("dung", "is below the minimum payout of VND 50,000;"),
         ("em", "Nothing is final yet: an amount is final when its period is booked."),
         ("binh", "is in a payout batch and is sent when a second person has approved it."),
@@ -77,13 +82,16 @@ def test_the_walk_can_be_checked_with_a_calculator(visit: Visit, world: World) -
     (line,) = known.lines
     total_e4 = line.quota.points_total_e4
 
-    assert re.search(r"comment 1 2 8 16\b", text) and re.search(r"like 1 60 3 180\b", text)
-    assert 1_960_000 == line.quota.points_e4 and 3_780_000 == total_e4
+    assert re.search(r"comment 1 2 8 16\b", text)
+    assert re.search(r"like 1 60 3 180\b", text)
+    assert 1_960_000 == line.quota.points_e4
+    assert 3_780_000 == total_e4
     exact = 900_001 * 7_000 * 196 * 10_000 // (10_000 * 378)
     shown = f"{exact // 10_000:,}.{exact % 10_000:04}"
     assert f"VND 900,001 × 70% × 196 ÷ 378 = {shown}…" in text
     assert f"= VND {line.amount_minor:,} (rounded" in text
-    assert known.shares_sha256 in text and known.rule.sha256 in text
+    assert known.shares_sha256 in text
+    assert known.rule.sha256 in text
 
 
 def test_what_was_left_out_is_named_with_its_clause(visit: Visit, world: World) -> None:
@@ -128,5 +136,7 @@ def test_the_days_are_told_in_the_readers_language(visit: Visit, world: World) -
     """Event types, states and clauses have words in Vietnamese, with the code where it differs."""
     text = visit("creator", "an", locale="vi").get(f"/me/periods/{world.booked}").text
 
-    assert "lượt thích like" in text and "bình luận comment" in text
-    assert "Chính thức" in text and "Final" not in text
+    assert "lượt thích like" in text
+    assert "bình luận comment" in text
+    assert "Chính thức" in text
+    assert "Final" not in text

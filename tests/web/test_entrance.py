@@ -1,10 +1,13 @@
 """The entrance: one link, one session, and nothing that another site could start."""
 
+from dataclasses import replace
+
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import Table, func, select
 
 from service.app import create
+from service.parties.links import SubjectKind
 from service.parties.tables import sign_in_link, web_session
 from service.runtime import db
 from tests.web.conftest import Visit
@@ -14,9 +17,9 @@ from tests.web.world import World
 SESSION = "bl_session"
 
 
-def _count(world: World, table: object) -> int:
+def _count(world: World, table: Table) -> int:
     with db.transaction(world.system.database) as session:
-        return session.scalar(select(func.count()).select_from(table)) or 0  # type: ignore[arg-type]
+        return session.scalar(select(func.count()).select_from(table)) or 0
 
 
 def _used_links(world: World) -> int:
@@ -41,9 +44,9 @@ def test_looking_at_a_link_changes_nothing(world: World, app: Flask, method: str
 
 
 @pytest.mark.parametrize(("kind", "who", "home"), [("creator", "an", "/me"), ("staff", "lan", "/finance")])
-def test_the_button_leads_home(visit: Visit, world: World, kind: str, who: str, home: str) -> None:
+def test_the_button_leads_home(visit: Visit, world: World, kind: SubjectKind, who: str, home: str) -> None:
     """A creator to the earnings, staff to finance; wherever the address asks to go."""
-    link = world.link(kind, who)  # type: ignore[arg-type]
+    link = world.link(kind, who)
     answer = visit().post(f"{link}?next=https://evil.example/&url=//evil.example", {"next": "//evil.example"})
 
     assert (303, home) == (answer.status, answer.response.headers["Location"])
@@ -73,13 +76,12 @@ def test_the_session_cookie_is_out_of_reach(visit: Visit) -> None:
 
     assert cookie is not None
     assert (True, "Lax", "/", False) == (cookie.http_only, cookie.same_site, cookie.path, cookie.secure)
-    assert "an" != cookie.value and len(cookie.value) >= 43
+    assert "an" != cookie.value
+    assert len(cookie.value) >= 43
 
 
 def test_behind_tls_the_cookie_is_bound_to_the_host(world: World) -> None:
     """The __Host- prefix demands Secure, the path / and no domain, also of its deletion."""
-    from dataclasses import replace
-
     settings = replace(world.system.settings, public_url="https://ledger.example")
     app = create(replace(world.system, settings=settings))
     visitor = Visitor(app, world)
@@ -91,7 +93,8 @@ def test_behind_tls_the_cookie_is_bound_to_the_host(world: World) -> None:
     out = visitor.client.post("/sign-out", data={"csrf": csrf}, base_url="https://ledger.example")
     ended = out.headers["Set-Cookie"]
 
-    assert begun.startswith("__Host-bl=") and ended.startswith("__Host-bl=;")
+    assert begun.startswith("__Host-bl=")
+    assert ended.startswith("__Host-bl=;")
     for header in (begun, ended):
         assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(header.split("; "))
         assert "Domain" not in header
@@ -159,8 +162,10 @@ def test_signed_in_people_find_back_from_public_pages(visit: Visit) -> None:
     own = visit("creator", "an").get("/p/sen")
     strange = visit().get("/p/sen")
 
-    assert "/me" in own.links and "Sign out" in own.text
-    assert "/me" not in strange.links and "Sign out" not in strange.text
+    assert "/me" in own.links
+    assert "Sign out" in own.text
+    assert "/me" not in strange.links
+    assert "Sign out" not in strange.text
 
 
 def test_the_language_is_kept_and_only_a_known_one(visit: Visit) -> None:

@@ -76,7 +76,8 @@ def test_every_version_of_the_rule_is_there_with_what_it_changed(visit: Visit, w
     assert [1, 2] == [one.version for one in known]
     assert page.text.index("Version 2: Second rules") < page.text.index("Version 1: Founding rules")
     assert "The part of the creators: 75%; it was 70%." in page.text
-    assert "to come" in page.text and "in force" in page.text
+    assert "to come" in page.text
+    assert "in force" in page.text
     assert [] == [one.sha256 for one in known if one.sha256 not in page.text]
 
 
@@ -106,7 +107,9 @@ def test_nobody_is_named_in_public(visit: Visit, world: World) -> None:
     assert [] == [one for one in private if one in html]
 
 
-@pytest.mark.parametrize(("locale", "words"), [("vi", "Tổng các phần chia bằng đúng quỹ: 900.001"), ("en", "VND 900,001")])
+@pytest.mark.parametrize(
+    ("locale", "words"), [("vi", "Tổng các phần chia bằng đúng quỹ: 900.001"), ("en", "VND 900,001")]
+)
 def test_the_page_speaks_the_readers_language(visit: Visit, locale: str, words: str) -> None:
     """Numbers, dates and sentences alike."""
     page = visit(locale=locale).get("/p/sen")

@@ -67,7 +67,8 @@ def test_a_walk_adds_up_and_its_quotient_is_the_exact_one(line: OriginLine, curr
 
     assert line.quota.points_e4 == walk.points_of(laid)
     assert [one.quantity * one.weight * WHOLE_BP for one in laid.rows] == [one.points_e4 for one in laid.rows]
-    assert laid.others_e4 <= 0 and laid.taken_back_e4 <= 0
+    assert laid.others_e4 <= 0
+    assert laid.taken_back_e4 <= 0
     exact = Fraction(line.quota.numerator, line.quota.denominator * 10 ** exponent_of(currency))
     assert 0 <= exact - Fraction(laid.quotient_e4, WHOLE_BP) < Fraction(1, WHOLE_BP)
     assert laid.is_cut == (exact != Fraction(laid.quotient_e4, WHOLE_BP))

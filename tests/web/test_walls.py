@@ -1,12 +1,14 @@
-"""The walls: who reaches which page, what another session's or another site's form can do, what is escaped."""
+"""The walls: who reaches which page, what a forged form can do, what is escaped."""
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from flask import Flask
 from sqlalchemy import text, update
 
+from service.app import create
 from service.parties import staff
 from service.parties.actors import OPERATOR
 from service.parties.tables import staff as staff_table
@@ -127,7 +129,8 @@ def test_a_creator_of_the_same_name_elsewhere_is_somebody_else(visit: Visit, wor
     """Ids are a platform's own: the rival's `an` has earned nothing here."""
     page = visit("creator", "an", STRANGER).get("/me")
 
-    assert "Rival" in page.text and "Mạng Sen" not in page.text
+    assert "Rival" in page.text
+    assert "Mạng Sen" not in page.text
     assert 404 == visit("creator", "an", STRANGER).get(f"/me/periods/{world.booked}").status
 
 
@@ -195,7 +198,9 @@ def test_every_page_is_guarded_by_its_headers(visit: Visit, world: World, path: 
     )
 
 
-@pytest.mark.parametrize("path", [*PUBLIC_PAGES, *CREATOR_PAGES[:2], *FINANCE_PAGES[:2], "/finance/batches/{done.id}"])
+@pytest.mark.parametrize(
+    "path", [*PUBLIC_PAGES, *CREATOR_PAGES[:2], *FINANCE_PAGES[:2], "/finance/batches/{done.id}"]
+)
 def test_no_page_has_a_script_or_a_style_of_its_own(visit: Visit, world: World, path: str) -> None:
     """The policy would refuse them; and nothing on a page needs them."""
     person = visit(*(("creator", "binh") if path.startswith("/me") else ("staff", "lan")))
@@ -227,7 +232,8 @@ def test_names_are_shown_as_they_are(
     page = visit(*who).get(path.format_map(vars(world)))
 
     assert name in page.text
-    assert "<script" not in page.html and "<img" not in page.html
+    assert "<script" not in page.html
+    assert "<img" not in page.html
 
 
 def test_what_an_address_names_is_shown_as_it_is(visit: Visit) -> None:
@@ -235,7 +241,8 @@ def test_what_an_address_names_is_shown_as_it_is(visit: Visit) -> None:
     page = visit("staff", "lan").get("/finance/periods/<script>alert(1)<!--")
 
     assert 404 == page.status
-    assert "<script" not in page.html and "alert(1)" in page.text
+    assert "<script" not in page.html
+    assert "alert(1)" in page.text
 
 
 def test_formulas_are_inert_in_exports(visit: Visit, world: World) -> None:
@@ -298,12 +305,7 @@ def test_a_note_cannot_be_put_on_a_page_by_others(visit: Visit) -> None:
 
 def test_an_error_of_ours_says_nothing_of_the_inside(world: World) -> None:
     """When the database is away, a page says to try again, with the number of the request."""
-    from dataclasses import replace
-
-    from service.app import create
-    from service.runtime.db import connect
-
-    away = connect("postgresql+psycopg://nobody:x@127.0.0.1:1/none", application_name="tests")
+    away = db.connect("postgresql+psycopg://nobody:x@127.0.0.1:1/none", application_name="tests")
     try:
         app = create(replace(world.system, database=away))
         page = Visitor(app, world).get("/p/sen")
@@ -311,6 +313,7 @@ def test_an_error_of_ours_says_nothing_of_the_inside(world: World) -> None:
         away.engine.dispose()
 
     assert 503 == page.status
-    assert "The service cannot do this right now" in page.text and "Request:" in page.text
+    assert "The service cannot do this right now" in page.text
+    assert "Request:" in page.text
     assert not re.search(r"psycopg|Traceback|127\.0\.0\.1|SELECT", page.html)
     assert "5" == page.response.headers["Retry-After"]

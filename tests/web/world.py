@@ -8,10 +8,12 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet
+from sqlalchemy.orm import Session
 
 from service import wiring
 from service.calendar import periods
@@ -48,9 +50,12 @@ STAFF = {
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{7*7}}"
 FORMULA = '=HYPERLINK("http://evil.example","x")'
 CREATORS = {"an": "Ngô An", "binh": HOSTILE, "chi": FORMULA, "dung": "Hồ Dung", "em": "Võ Em"}
-"""an is paid; binh's account is closed; chi named no account; dung is below the minimum; em earned nothing."""
+"""an is paid, binh's account is closed, chi named none, dung is below the minimum, em earned nothing."""
 
 _ENCRYPTION_KEY = Fernet.generate_key().decode()
+
+GROSS_MINOR = (1_000_001, 987_654_321_987, 1_000_001, 987_654_321_987)
+"""Revenue of the booked, the published, the open and the present day: also such as fills a narrow screen."""
 
 ACCOUNTS = {"an": "970415008888", "binh": "970415000001", "dung": "970415008889"}
 
@@ -176,12 +181,12 @@ def found(system: System, history: int = 6) -> tuple[datetime, Sequence[Period]]
             session,
             platform,
             provider=bank.name,
-            amount_minor=5_000_000,
+            amount_minor=5_000_000_000_000,
             reference="f1",
             actor=LAN,
             now=now,
         )
-    bank.fund(PLATFORM, "VND", 5_000_000, "f1")
+    bank.fund(PLATFORM, "VND", 5_000_000_000_000, "f1")
     return now, [*opened[:3], present]
 
 
@@ -196,9 +201,7 @@ def publish_second_rule(system: System) -> None:
         today = periods.containing(session, PLATFORM, now)
         assert today is not None, "there is always a present day"
         from_at = today.span.end_at + timedelta(days=2)
-        registry.publish(
-            session, platform, document, in_force_from_at=from_at, actor=OPERATOR, now=now
-        )
+        registry.publish(session, platform, document, in_force_from_at=from_at, actor=OPERATOR, now=now)
 
 
 def _live(system: System, day: Period, number: int, now: datetime) -> None:
@@ -211,7 +214,7 @@ def _live(system: System, day: Period, number: int, now: datetime) -> None:
             stream="ads",
             reference=f"r{number}",
             currency="VND",
-            gross_minor=1_000_001,
+            gross_minor=GROSS_MINOR[number],
             deductions=[revenues.Deduction("network fee", 100_000)],
             period_id=day.id,
             actor=OPERATOR,
@@ -248,14 +251,18 @@ def _pay(system: System, now: datetime) -> Batch:
             system.provider,
             system.vault,
             owner="test",
-            clock=lambda _session, at=now + wait: at,  # type: ignore[misc]
+            clock=partial(_at, now + wait),
             platform_id=PLATFORM,
         )
     with db.transaction(system.database) as session:
         return batches.get(session, PLATFORM, made.id)
 
 
-def _stranger(session: db.Session, now: datetime) -> None:
+def _at(instant: datetime, _session: Session) -> datetime:
+    return instant
+
+
+def _stranger(session: Session, now: datetime) -> None:
     """Found another platform, of months, with people of the same names."""
     platform = onboarding.found(session, platform_id=STRANGER, name="Rival", actor=OPERATOR, now=now)
     staff.register(session, platform.id, "lan", "Another Lan", ["finance_maker"], actor=OPERATOR, now=now)
