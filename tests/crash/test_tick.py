@@ -17,7 +17,7 @@ def test_the_flows_reach_what_they_are_for(stand: Stand):
 
     assert {"compact", "close", "estimate", "pay", "fold"} == _done(closing)
     assert "published" == _state_of(closing, WAITING)
-    assert {"post", "pay", "settle", "fold"} == _done(settling)
+    assert {"post", "pay", "settle", "fold", "estimate"} == _done(settling)
     assert "posted" == _state_of(settling, WAITING) == _state_of(settling, POSTED)
     assert ["failed", "paid"] == sorted(one["state"] for one in settling["payout"])
 
