@@ -146,7 +146,7 @@ def _found(session: Session, system: System, cast: Cast, now: datetime) -> None:
 def _declare_payee(
     session: Session, system: System, platform: Platform, person: world.Person, number: int, now: datetime
 ) -> None:
-    """Half of the creators have an account, a few of these show what can go wrong; the others have none yet."""
+    """Half of the creators have an account, and a few of these show what can go wrong."""
     endings = {3: "0001", 5: "0003", 7: "0004", 9: "0006"}
     if number >= PAYEES:
         return
