@@ -10,7 +10,7 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """Some periods, the latest first, and the period that the next chapter is before; None: it is the last."""
+    """Some periods, the latest first; the next chapter is before `before_id`, unless that is None."""
 
     periods: Sequence[Period]
     before_id: str | None

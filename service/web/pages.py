@@ -43,7 +43,7 @@ def explain(system: System, fault: Fault) -> Response:
 
 def _check_address() -> None:
     # No name of anything holds a control character, and the database would choke on some.
-    if not request.path.isprintable():
+    if not all(one.isprintable() for one in (request.path, *request.args.values())):
         raise NotFound("There is nothing at this address; it holds characters that no name has.")
 
 

@@ -31,6 +31,7 @@ from service.runtime.settings import Settings
 READY_WITHIN_S: Final = 120
 STOP_WITHIN_S: Final = 40
 TEND_EVERY_S: Final = 0.2
+TRACEBACK_LINES: Final = 60
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 
@@ -156,13 +157,13 @@ class Processes:
         """Read the errors in the children's logs: what nobody expected."""
         found = []
         for path in self.settings.var_dir.glob("*.log"):
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with suppress(ValueError):
-                    said = json.loads(line)
-                    if isinstance(said, dict) and said.get("level") in {"error", "critical"}:
-                        found.append(said)
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            for number, line in enumerate(lines):
+                said = _document(line)
+                if said.get("level") in {"error", "critical"}:
+                    found.append(said)
                 if line.startswith("Traceback"):
-                    found.append({"event": line, "logger": path.name})
+                    found.append({"log": path.name, "lines": lines[number : number + TRACEBACK_LINES]})
         return found
 
 
@@ -222,6 +223,15 @@ def await_that(condition: Callable[[], bool], timeout_s: float, words: str) -> N
     while not condition():
         assert time.monotonic() < ends, f"waited {timeout_s} s in vain until {words}"
         time.sleep(0.05)
+
+
+def _document(line: str) -> Mapping[str, Any]:
+    """Read a line of a log; what is no JSON object says nothing."""
+    with suppress(ValueError):
+        said = json.loads(line)
+        if isinstance(said, dict):
+            return said
+    return {}
 
 
 def _process(child: subprocess.Popen[bytes]) -> psutil.Process | None:

@@ -1,10 +1,13 @@
 """kill -9 of real processes under load: what was acknowledged counts once, and the books are clean."""
 
+import json
 import os
 import random
 import threading
 import time
 from contextlib import contextmanager
+
+import pytest
 
 from service.wiring import unwire, wire
 from tests.crash import deaths, processes, story
@@ -19,6 +22,8 @@ GOES_ON_WITHIN_S = 120
 """How long until clients are served again after a kill."""
 
 
+# A cursor of a session that was killed is not closed but thrown away, and says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_kills_under_load_lose_nothing_and_count_nothing_twice(record_property):
     """Law: acknowledged is counted is sent; no creator is paid twice; the audit is clean."""
     seed = int(os.environ.get("CRASH_SEED") or random.SystemRandom().randrange(10**6))
@@ -42,7 +47,8 @@ def test_kills_under_load_lose_nothing_and_count_nothing_twice(record_property):
         assert {1} == set(counted.values()) == set(recorded.values()), words
         assert [] == story.paid_twice_or_wrongly(system), words
         assert [] == story.audited(system), words
-        assert [] == service.complaints(), words
+        complaints = service.complaints()
+        assert not complaints, f"{words}: {json.dumps(complaints, indent=1)}"
         assert story.DAYS + 1 == len(days)
         assert set(service.victims) == killed.keys()
         assert record.seen["failed"], "nobody noticed: these were no kills under load"

@@ -79,6 +79,7 @@ class Window:
     def press(self, label: str) -> None:
         """Press the button that says `label`."""
         self.page.get_by_role("button", name=label, exact=True).click(timeout=5_000)
+        self.page.wait_for_load_state()
 
     def strangers(self) -> list[str]:
         """List the requests that went anywhere but to the service."""
@@ -100,7 +101,13 @@ class Window:
     def violations(self, *, without: tuple[str, ...] = ()) -> list[str]:
         """Let axe-core look for violations of WCAG 2.2 A and AA; name each with its places."""
         rules = {"target-size": {"enabled": True}} | {name: {"enabled": False} for name in without}
-        options = {"runOnly": {"type": "tag", "values": WCAG}, "rules": rules, "resultTypes": ["violations"]}
+        options = {
+            "runOnly": {"type": "tag", "values": WCAG},
+            "rules": rules,
+            "resultTypes": ["violations"],
+            # Style sheets and media would be fetched again for each run, for rules that need none here.
+            "preload": False,
+        }
         found = self.page.evaluate("options => axe.run(document, options)", options)
         return [
             f"{one['id']}: {node['html'][:160]} {node['failureSummary']}"

@@ -1,7 +1,9 @@
 """The pages in a browser: every page, wide and narrow, light and dark, in both languages."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from typing import Final, Literal
 
 import pytest
 from flask import Flask
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 SIZES = ((1280, 900), (360, 740), (320, 640))
-SCHEMES = ("light", "dark")
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 LOCALES = ("vi", "en")
 
 PAGES = {
@@ -70,24 +72,20 @@ def base(app: Flask, world: World) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def enter(browser: Browser, base: str, world: World) -> Iterator[Enter]:
     """Give windows, one for each person: signed in through the link and its button."""
-    opened: dict[str, tuple[object, Window]] = {}
+    opened: dict[str, Window] = {}
+    with ExitStack() as stack:
 
-    def come(who: str) -> Window:
-        if who not in opened:
-            manager = browsers.window(browser, base)
-            found = manager.__enter__()
-            opened[who] = (manager, found)
-            if who:
-                found.open(world.link(*who.split()))
-                found.page.click("main button")
-        found = opened[who][1]
-        found.complaints.clear()
-        found.requests.clear()
-        return found
+        def come(who: str) -> Window:
+            if who not in opened:
+                opened[who] = stack.enter_context(browsers.window(browser, base))
+                if who:
+                    opened[who].open(world.link(*who.split()))
+                    opened[who].page.click("main button")
+            opened[who].complaints.clear()
+            opened[who].requests.clear()
+            return opened[who]
 
-    yield come
-    for manager, _ in opened.values():
-        manager.__exit__(None, None, None)
+        yield come
 
 
 def _in_every_way(one: Window) -> list[str]:
@@ -262,7 +260,7 @@ def test_a_day_is_closed_approved_booked_and_paid_without_scripts(browser: Brows
 
 
 def _tick(world: World, *, hours: int = 0) -> None:
-    def now_of(session: Session) -> object:
+    def now_of(session: Session) -> datetime:
         return clock.now(session) + timedelta(hours=hours)
 
     ticker.tick(world.system, owner="test", now_of=now_of)

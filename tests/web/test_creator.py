@@ -1,12 +1,17 @@
 """What creators see of themselves: where the money is, what blocks it, and how each amount came about."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from service.app import create
 from service.earnings import creator as earnings
-from service.runtime import db
+from service.runtime import clock, db
+from service.runtime.db import Database
+from tests.web import world as world_module
 from tests.web.conftest import Visit
+from tests.web.visitor import Visitor
 from tests.web.world import World
 
 
@@ -25,8 +30,7 @@ def test_an_estimate_is_marked_as_one(visit: Visit, world: World) -> None:
 def test_the_three_figures_are_those_of_the_books(visit: Visit, world: World) -> None:
     """Estimate, final and unpaid, paid to date: as the service computes them."""
     with db.transaction(world.system.database) as session:
-        at = world.done.approved_at
-        known = earnings.summary(session, world.platform(), "an", now=at)
+        known = earnings.summary(session, world.platform(), "an", now=clock.now(session))
     page = visit("creator", "an").get("/me")
 
     assert known.estimate is not None
@@ -90,6 +94,7 @@ def test_the_walk_can_be_checked_with_a_calculator(visit: Visit, world: World) -
     shown = f"{exact // 10_000:,}.{exact % 10_000:04}"
     assert f"VND 900,001 × 70% × 196 ÷ 378 = {shown}…" in text
     assert f"= VND {line.amount_minor:,} (rounded" in text
+    assert known.shares_sha256 is not None
     assert known.shares_sha256 in text
     assert known.rule.sha256 in text
 
@@ -99,6 +104,18 @@ def test_what_was_left_out_is_named_with_its_clause(visit: Visit, world: World) 
     text = visit("creator", "an").get(f"/me/periods/{world.booked}").text
 
     assert "What was not counted, and why like: 1. Engaging with oneself" in text
+
+
+def test_late_events_are_told_by_the_rule_of_their_own_day(database: Database, tmp_path: Path) -> None:
+    """A like of the day before is worth 3 points by its rule, one of the day itself 5 by the next."""
+    made, day = world_module.build_late(database, tmp_path)
+    visitor = Visitor(create(made.system), made).sign_in("creator", "an")
+    text = visitor.get(f"/me/periods/{day}").text
+    own, _, late = text.partition("My points of late events of")
+
+    assert "like 1 1 5 5 Points that count 5" in own
+    assert "like 1 1 3 3 Points that count 3" in late
+    assert "4. My amount" in late
 
 
 def test_a_statement_is_there_when_the_amount_is_final_and_not_before(visit: Visit, world: World) -> None:

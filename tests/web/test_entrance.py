@@ -7,7 +7,6 @@ from flask import Flask
 from sqlalchemy import Table, func, select
 
 from service.app import create
-from service.parties.links import SubjectKind
 from service.parties.tables import sign_in_link, web_session
 from service.runtime import db
 from tests.web.conftest import Visit
@@ -44,7 +43,7 @@ def test_looking_at_a_link_changes_nothing(world: World, app: Flask, method: str
 
 
 @pytest.mark.parametrize(("kind", "who", "home"), [("creator", "an", "/me"), ("staff", "lan", "/finance")])
-def test_the_button_leads_home(visit: Visit, world: World, kind: SubjectKind, who: str, home: str) -> None:
+def test_the_button_leads_home(visit: Visit, world: World, kind: str, who: str, home: str) -> None:
     """A creator to the earnings, staff to finance; wherever the address asks to go."""
     link = world.link(kind, who)
     answer = visit().post(f"{link}?next=https://evil.example/&url=//evil.example", {"next": "//evil.example"})
@@ -141,8 +140,8 @@ def test_another_site_signs_nobody_in(visit: Visit, world: World, origin: str) -
     """Nobody is made to look at an account that an attacker chose."""
     link = world.link("creator", "an")
     visitor = visit()
-    refused = visitor.post(link, **{"Sec-Fetch-Site": origin})
-    admitted = visitor.post(link, **{"Sec-Fetch-Site": "same-origin"})
+    refused = visitor.post(link, site=origin)
+    admitted = visitor.post(link, site="same-origin")
 
     assert (403, 303) == (refused.status, admitted.status)
 

@@ -34,6 +34,7 @@ def test_a_published_day_shows_its_pool_its_parts_and_their_sum(visit: Visit, wo
     page = visit().get("/p/sen")
     with db.transaction(world.system.database) as session:
         split = shares.latest(session, PLATFORM, world.booked)
+        assert split is not None
         totals = shares.totals(session, split)
 
     assert {"platform": 270_000, "creator": 630_001} == totals

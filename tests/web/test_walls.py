@@ -262,7 +262,16 @@ def test_formulas_are_inert_in_exports(visit: Visit, world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/p/%00", "/me/periods/%00", "/finance/periods/%00", "/p/%0d%0aSet-Cookie:x=1", "/p/%E2%80%AE"]
+    "path",
+    [
+        "/p/sen?before=%00",
+        "/finance?before=%0a",
+        "/p/%00",
+        "/me/periods/%00",
+        "/finance/periods/%00",
+        "/p/%0d%0aSet-Cookie:x=1",
+        "/p/%E2%80%AE",
+    ],
 )
 def test_control_characters_name_nothing(visit: Visit, path: str) -> None:
     """They never reach the database, nor a header."""

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.web.world import PLATFORM, World
+from tests.web.world import PLATFORM, Place
 
 HEADERS = {"Accept": "text/html", "Accept-Language": "en"}
 
@@ -51,9 +51,9 @@ class Page:
 class Visitor:
     """One browser, with its cookies."""
 
-    def __init__(self, app: Flask, world: World, *, locale: str = "en") -> None:
+    def __init__(self, app: Flask, place: Place, *, locale: str = "en") -> None:
         """Open a browser that prefers a language."""
-        self.world = world
+        self.place = place
         self.client = app.test_client()
         self.headers = {**HEADERS, "Accept-Language": locale}
 
@@ -61,9 +61,10 @@ class Visitor:
         """Open a page."""
         return _read(self.client.get(path, headers=self.headers, buffered=True))
 
-    def post(self, path: str, fields: dict[str, str] | None = None, **headers: str) -> Page:
-        """Send a form, and stay at its answer."""
-        return _read(self.client.post(path, data=fields or {}, headers={**self.headers, **headers}))
+    def post(self, path: str, fields: dict[str, str] | None = None, *, site: str | None = None) -> Page:
+        """Send a form, and stay at its answer; `site` is what browsers say of where it came from."""
+        told = {} if site is None else {"Sec-Fetch-Site": site}
+        return _read(self.client.post(path, data=fields or {}, headers={**self.headers, **told}))
 
     def press(self, page: Page, label: str) -> Page:
         """Press a button and look at the page that it leads to."""
@@ -74,7 +75,7 @@ class Visitor:
 
     def sign_in(self, kind: Any, subject_id: str, platform_id: str = PLATFORM) -> "Visitor":
         """Come in by a link of one's own."""
-        page = self.get(self.world.link(kind, subject_id, platform_id))
+        page = self.get(self.place.link(kind, subject_id, platform_id))
         self.press(page, page.buttons[0])
         return self
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cryptography.fernet import Fernet
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from service.calendar import periods
 from service.calendar.periods import Period
 from service.closing import estimates, onboarding, revenues, stages
 from service.parties import creators, links, platforms, staff
-from service.parties.actors import OPERATOR, Actor
+from service.parties.actors import OPERATOR, SYSTEM, Actor
 from service.parties.links import SubjectKind
 from service.parties.platforms import Platform
 from service.payouts import batches, funding, payees, settlement
@@ -61,10 +61,35 @@ ACCOUNTS = {"an": "970415008888", "binh": "970415000001", "dung": "970415008889"
 
 
 @dataclass(frozen=True)
-class World:
-    """What the tests need to know of it: periods by what became of them, batches likewise."""
+class Place:
+    """A system that visitors can come to."""
 
     system: System
+
+    def platform(self, platform_id: str = PLATFORM) -> Platform:
+        """Read a platform."""
+        with db.transaction(self.system.database) as session:
+            return platforms.get(session, platform_id)
+
+    def link(self, kind: str, subject_id: str, platform_id: str = PLATFORM) -> str:
+        """Make a sign-in link and give its path."""
+        with db.transaction(self.system.database) as session:
+            token = links.issue(
+                session,
+                platform_id,
+                cast("SubjectKind", kind),
+                subject_id,
+                pepper=self.system.pepper,
+                actor=OPERATOR,
+                now=clock.now(session),
+            )
+        return f"/sign-in/{token}"
+
+
+@dataclass(frozen=True)
+class World(Place):
+    """What the tests need to know of it: periods by what became of them, batches likewise."""
+
     booked: str
     published: str
     """Closed by lan, waits for a second person."""
@@ -77,25 +102,6 @@ class World:
     def over_database(self, database: Database, var_dir: Path) -> "World":
         """Give the same world over a copy of its database and of its files."""
         return replace(self, system=wired(database, var_dir))
-
-    def platform(self, platform_id: str = PLATFORM) -> Platform:
-        """Read a platform."""
-        with db.transaction(self.system.database) as session:
-            return platforms.get(session, platform_id)
-
-    def link(self, kind: SubjectKind, subject_id: str, platform_id: str = PLATFORM) -> str:
-        """Make a sign-in link and give its path."""
-        with db.transaction(self.system.database) as session:
-            token = links.issue(
-                session,
-                platform_id,
-                kind,
-                subject_id,
-                pepper=self.system.pepper,
-                actor=OPERATOR,
-                now=clock.now(session),
-            )
-        return f"/sign-in/{token}"
 
 
 def wired(database: Database, var_dir: Path) -> System:
@@ -204,22 +210,43 @@ def publish_second_rule(system: System) -> None:
         registry.publish(session, platform, document, in_force_from_at=from_at, actor=OPERATOR, now=now)
 
 
+def build_late(database: Database, var_dir: Path) -> tuple[Place, str]:
+    """Let two days pass ten days ago: a like came late for the first, and the second has another rule.
+
+    A like is worth 3 points by the first rule, and 5 by the second.
+
+    Returns:
+        The place, and the second day.
+    """
+    system = wired(database, var_dir)
+    with db.transaction(database) as session:
+        begin_at = clock.now(session) - timedelta(days=10)
+        platform = onboarding.found(
+            session, platform_id=PLATFORM, name="Sen", period_unit="day", actor=OPERATOR, now=begin_at
+        )
+        creators.ensure(session, PLATFORM, ["an"], now=begin_at)
+        first = periods.ensure_current(session, platform, begin_at)
+        document: dict[str, Any] = copy.deepcopy(registry.founding_document())
+        document["weights"]["like"] = 5
+        registry.publish(
+            session, platform, document, in_force_from_at=first.span.end_at, actor=OPERATOR, now=begin_at
+        )
+        second = periods.ensure_current(session, platform, first.span.end_at)
+    for number, day in enumerate((first, second)):
+        _record(system, day, number, begin_at, 1_000_000)
+    likes = [event(f"like-{day.id}", "like", day.span.start_at, "an", actor="fan") for day in (first, second)]
+    late = event("late", "like", first.span.start_at, "an", actor="another")
+    send(database, platform, likes, now=second.span.start_at)
+    for day in (first, second):
+        _close(system, day.id, day.span.end_at + timedelta(hours=72), actor=SYSTEM)
+        if day is first:
+            send(database, platform, [late], now=day.span.end_at + timedelta(hours=73))
+    return Place(system), second.id
+
+
 def _live(system: System, day: Period, number: int, now: datetime) -> None:
     """Let a day have revenue, and events a minute after it began."""
-    with db.transaction(system.database) as session:
-        platform = platforms.get(session, PLATFORM)
-        revenues.record(
-            session,
-            platform,
-            stream="ads",
-            reference=f"r{number}",
-            currency="VND",
-            gross_minor=GROSS_MINOR[number],
-            deductions=[revenues.Deduction("network fee", 100_000)],
-            period_id=day.id,
-            actor=OPERATOR,
-            now=now,
-        )
+    platform = _record(system, day, number, now, GROSS_MINOR[number])
     at = day.span.start_at + timedelta(minutes=1)
     kinds = [("an", "like", 60), ("an", "comment", 2), ("binh", "view", 90), ("chi", "follow", 9)]
     sent = [
@@ -230,8 +257,27 @@ def _live(system: System, day: Period, number: int, now: datetime) -> None:
     send(system.database, platform, sent, now=now)
 
 
-def _close(system: System, period_id: str, now: datetime) -> None:
-    stages.close(wiring.tools(system), PLATFORM, period_id, actor=LAN, now=now)
+def _record(system: System, day: Period, number: int, now: datetime, gross_minor: int) -> Platform:
+    """Let a day have revenue, less a fee."""
+    with db.transaction(system.database) as session:
+        platform = platforms.get(session, PLATFORM)
+        revenues.record(
+            session,
+            platform,
+            stream="ads",
+            reference=f"r{number}",
+            currency="VND",
+            gross_minor=gross_minor,
+            deductions=[revenues.Deduction("network fee", 100_000)],
+            period_id=day.id,
+            actor=OPERATOR,
+            now=now,
+        )
+    return platform
+
+
+def _close(system: System, period_id: str, now: datetime, *, actor: Actor = LAN) -> None:
+    stages.close(wiring.tools(system), PLATFORM, period_id, actor=actor, now=now)
 
 
 def _book(system: System, period_id: str, now: datetime) -> None:
