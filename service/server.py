@@ -6,13 +6,16 @@ summed in files (prometheus_client's multi-process mode) and served on an addres
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from service.runtime import metrics
 from service.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
 
 THREADS = 8
 GRACEFUL_TIMEOUT_S = 30
@@ -44,6 +47,16 @@ def serve(settings: Settings, load_app: Callable[[], Flask]) -> None:
         load_app: makes the application; called in every worker.
     """
     metrics.share(settings.var_dir)
+    shown: list[WSGIServer] = []
+
+    def show_metrics(_server: Any) -> None:
+        shown.append(metrics.serve(settings.metrics_bind))
+
+    def leave_metrics(_server: Any, _worker: Any) -> None:
+        # A worker outlives a killed master for a moment; the next master needs the address at once.
+        for one in shown:
+            one.socket.close()
+
     _Application(
         load_app,
         {
@@ -61,7 +74,8 @@ def serve(settings: Settings, load_app: Callable[[], Flask]) -> None:
             "loglevel": "warning",
             "control_socket_disable": True,
             "child_exit": _forget_worker,
-            "when_ready": lambda _server: metrics.serve(settings.metrics_bind),
+            "when_ready": show_metrics,
+            "post_fork": leave_metrics,
             "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 — a heartbeat file.
         },
     ).run()
