@@ -186,7 +186,7 @@ def _time_rejection(
 def _judge_creators(session: Session, platform: Platform, decoded: Decoded, now: datetime) -> Decoded:
     """Reject the events of creators that are not known, or register them, as the platform chose."""
     wanted = {event.data.creator for event in decoded.events.values()}
-    unknown = wanted - creators.known(session, platform.id, wanted)
+    unknown = creators.unknown(session, platform.id, wanted)
     if not unknown:
         return decoded
     rejected_ids = unknown

@@ -126,7 +126,7 @@ def declare(
     """
     _check_shares(shares_bp)
     owned = get_content(session, platform_id, content_id)
-    missing = sorted(set(shares_bp) - creators.known(session, platform_id, shares_bp.keys()))
+    missing = sorted(creators.unknown(session, platform_id, shares_bp.keys()))
     if missing:
         errors = [FieldError(f"/shares_bp/{one}", "register this creator first") for one in missing]
         raise NotFound(f"Platform {platform_id} has no creators {', '.join(missing)}.", errors=errors)

@@ -13,9 +13,16 @@ from service.core.errors import NotFound
 from service.parties import inputs, trail
 from service.parties.actors import Actor
 from service.parties.tables import creator, creator_identity
+from service.runtime import db
 from service.runtime.vault import Vault
 
 PAGE_MAX = 500
+
+_UNKNOWN = """
+SELECT wanted.id
+FROM unnest(string_to_array(%s, E'\\n')) AS wanted (id)
+WHERE NOT EXISTS (SELECT FROM creator WHERE creator.platform_id = %s AND creator.id = wanted.id)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +102,13 @@ def get(session: Session, platform_id: str, creator_id: str) -> Creator:
     return Creator(**row._mapping)
 
 
-def known(session: Session, platform_id: str, ids: Collection[str]) -> set[str]:
-    """Tell which of `ids` are registered. One statement, any number."""
-    if not ids:
-        return set()
-    wanted = func.any(bindparam("ids", list(ids), type_=ARRAY(Text)))
-    found = session.scalars(
-        select(creator.c.id).where(creator.c.platform_id == platform_id, creator.c.id == wanted)
-    )
-    return set(found)
+def unknown(session: Session, platform_id: str, ids: Collection[str]) -> set[str]:
+    """Tell which of `ids` are not registered. One statement, any number."""
+    # They travel as lines of one text, because the driver takes ten times as long for an array of as many.
+    # What is no line is no creator's id either.
+    odd = {one for one in ids if not one or "\n" in one}
+    lines = "\n".join(one for one in ids if one not in odd) if odd else "\n".join(ids)
+    return odd | {row.id for row in db.rows(session, _UNKNOWN, lines, platform_id)}
 
 
 def names(session: Session, platform_id: str, ids: Collection[str], vault: Vault) -> dict[str, str]:

@@ -13,6 +13,7 @@ from service.parties import inputs, secrets, trail
 from service.parties.actors import Actor
 from service.parties.scopes import SCOPES
 from service.parties.tables import api_key
+from service.runtime import db
 
 _LAST_USED_GRAIN = timedelta(hours=1)
 
@@ -37,6 +38,7 @@ class Key:
 
 
 _COLUMNS = [column for column in api_key.columns if column.name != "secret_hmac"]
+_BY_ID = f"SELECT {db.columns_of(api_key)} FROM api_key WHERE id = %s"
 
 
 def create(
@@ -90,7 +92,8 @@ def authenticate(session: Session, presented: str, pepper: bytes, now: datetime)
     if parts is None:
         raise refusal
     public, secret = parts
-    row = session.execute(select(api_key).where(api_key.c.id == public)).one_or_none()
+    found = db.rows(session, _BY_ID, public)
+    row = found[0] if found else None
     offered = secrets.stored_form(secret, pepper)
     if row is None or not hmac.compare_digest(bytes(row.secret_hmac), offered):
         raise refusal

@@ -12,11 +12,14 @@ from service.core.errors import Conflict, FieldError, Invalid, NotFound
 from service.parties import inputs, trail
 from service.parties.actors import Actor
 from service.parties.tables import platform
+from service.runtime import db
 
 PERIOD_UNITS = ("month", "week", "day")
 LOCALES = ("vi", "en")
 UNKNOWN_CREATORS = ("reject", "register")
 DEPTH_MAX = 4
+
+_BY_ID = f"SELECT {db.columns_of(platform)} FROM platform WHERE id = %s"
 
 
 class PlatformExists(Conflict):
@@ -112,12 +115,12 @@ def get(session: Session, platform_id: str) -> Platform:
     Raises:
         NotFound: there is none with this id.
     """
-    row = session.execute(select(platform).where(platform.c.id == platform_id)).mappings().one_or_none()
-    if row is None:
+    found = db.rows(session, _BY_ID, platform_id)
+    if not found:
         raise NotFound(
             f"There is no platform {platform_id!r}; `benefit-ledger platform list` names those there are."
         )
-    return Platform(**row)
+    return Platform(**found[0]._mapping)
 
 
 def listing(session: Session) -> list[Platform]:

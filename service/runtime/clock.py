@@ -6,14 +6,13 @@ once and hands `now` on; SQL and acts never ask again, and a test passes an inst
 
 from datetime import UTC, datetime
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-_NOW = text("SELECT clock_timestamp()")
+from service.runtime import db
 
 
 def now(session: Session) -> datetime:
     """Read the present instant from the database: aware, UTC, in microseconds."""
-    instant: datetime = session.execute(_NOW).scalar_one()
+    instant: datetime = db.rows(session, "SELECT clock_timestamp()")[0][0]
     assert instant.tzinfo is not None, "clock_timestamp() carries its zone"
     return instant.astimezone(UTC)

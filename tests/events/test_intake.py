@@ -174,7 +174,7 @@ def test_unknown_creators_are_rejected_where_the_platform_says_so(session: Sessi
     receipt = receive(session, platform, event("e-1", creator="known"), event("e-2", creator="stranger"))
 
     assert [(1, "unknown_creator")] == verdicts(receipt)
-    assert {"known"} == creators.known(session, platform.id, ["known", "stranger"])
+    assert {"stranger"} == creators.unknown(session, platform.id, ["known", "stranger"])
 
 
 def test_unknown_creators_are_registered_where_the_platform_says_so(session: Session) -> None:
@@ -190,7 +190,7 @@ def test_unknown_creators_are_registered_where_the_platform_says_so(session: Ses
     )
 
     assert [(1, "in_future"), (2, "unknown_creator")] == verdicts(receipt)
-    assert {"new"} == creators.known(session, platform.id, ["new", "future", "no such id"])
+    assert {"future", "no such id"} == creators.unknown(session, platform.id, ["new", "future", "no such id"])
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,15 @@ def test_ensuring_registers_only_the_missing(session: Session) -> None:
         creators.ensure(session, "sen", ["b", "c"], now=NOW),
     ]
 
-    assert ([2, 1], {"a", "c"}) == (counts, creators.known(session, "sen", ["a", "c", "x"]))
+    assert ([2, 1], {"x"}) == (counts, creators.unknown(session, "sen", ["a", "c", "x"]))
+
+
+def test_what_no_creator_can_be_called_is_unknown(session: Session) -> None:
+    """Also where its parts are names of creators."""
+    creators.ensure(session, "sen", ["a", "b"], now=NOW)
+
+    assert {"a\nb", "", "c"} == creators.unknown(session, "sen", ["a", "a\nb", "", "c"])
+    assert set() == creators.unknown(session, "sen", [])
 
 
 @pytest.mark.parametrize("creator_id", ["", "a" * 65, " a", "a b", "á", "-a", "a\x00"])
