@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, func, insert, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -90,7 +90,7 @@ def get(session: Session, platform_id: str, period_id: str, *, lock: bool = Fals
     if row is None:
         remedy = f"`benefit-ledger period list --platform {platform_id}` names those there are"
         raise NotFound(f"Platform {platform_id} has no period {period_id!r}; {remedy}.")
-    return _period(row)
+    return of_row(row)
 
 
 def listing(session: Session, platform_id: str) -> list[Period]:
@@ -98,7 +98,7 @@ def listing(session: Session, platform_id: str) -> list[Period]:
     rows = session.execute(
         select(period).where(period.c.platform_id == platform_id).order_by(period.c.start_at)
     )
-    return [_period(row) for row in rows]
+    return [of_row(row) for row in rows]
 
 
 def containing(session: Session, platform_id: str, instant: datetime) -> Period | None:
@@ -108,7 +108,7 @@ def containing(session: Session, platform_id: str, instant: datetime) -> Period 
             period.c.platform_id == platform_id, period.c.start_at <= instant, period.c.end_at > instant
         )
     ).one_or_none()
-    return None if row is None else _period(row)
+    return None if row is None else of_row(row)
 
 
 def oldest_unsealed(session: Session, platform_id: str) -> Period | None:
@@ -123,12 +123,28 @@ def window(session: Session, platform_id: str) -> list[Period]:
 
     These are all open ones, and the LATE_PERIODS sealed regular ones just before the oldest open regular one.
     """
-    known = listing(session, platform_id)
-    unsealed = [one for one in known if not one.is_sealed]
-    regular = [one for one in unsealed if not one.is_historic]
-    limit_at = regular[0].span.start_at if regular else datetime.max.replace(tzinfo=UTC)
-    sealed = [one for one in known if one.is_sealed and not one.is_historic and one.span.start_at < limit_at]
-    return sorted(unsealed + sealed[-LATE_PERIODS:], key=lambda one: one.span.start_at)
+    return [of_row(row) for row in session.execute(window_query(platform_id))]
+
+
+def window_query(platform_id: str, *beside: ColumnElement[Any]) -> Select[Any]:
+    """Select what `window` reads, and other values beside each row; its cost does not grow with history."""
+    of_platform = period.c.platform_id == platform_id
+    is_open = period.c.state == "open"
+    limit_at = (
+        select(func.min(period.c.start_at))
+        .where(of_platform, is_open, ~period.c.is_historic)
+        .scalar_subquery()
+    )
+    sealed = (
+        select(period)
+        .where(of_platform, ~is_open, ~period.c.is_historic)
+        .where(period.c.start_at < func.coalesce(limit_at, datetime.max.replace(tzinfo=UTC)))
+        .order_by(period.c.start_at.desc())
+        .limit(LATE_PERIODS)
+        .subquery()
+    )
+    both = union_all(select(period).where(of_platform, is_open), select(sealed)).subquery()
+    return select(both, *beside).order_by(both.c.start_at)
 
 
 def ensure_current(session: Session, platform: Platform, now: datetime) -> Period:
@@ -296,7 +312,8 @@ def _write_step(
     )
 
 
-def _period(row: Row[Any]) -> Period:
+def of_row(row: Row[Any]) -> Period:
+    """Read a period from a row of its table."""
     return Period(
         platform_id=row.platform_id,
         id=row.id,

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -40,6 +41,7 @@ period = Table(
     CheckConstraint("end_at > start_at", name="span"),
     CheckConstraint(f"state IN {STATES}", name="state"),
     CheckConstraint("(state = 'open') = (cut_seq IS NULL)", name="cut"),
+    Index("period_open_idx", "platform_id", "start_at", postgresql_where=text("state = 'open'")),
 )
 
 period_step = Table(

@@ -19,7 +19,7 @@ from service.closing.tools import Report, Tools, silent
 from service.core import digests
 from service.core.errors import Conflict
 from service.core.spans import to_text
-from service.events import compaction, sealing
+from service.events import compaction, quarantine, sealing
 from service.jobs import queue
 from service.ledger import entries, journal
 from service.parties import platforms, staff
@@ -263,9 +263,8 @@ def _seal(session: Session, platform: Platform, period_id: str, *, actor: Actor,
         return period
     _check_closable(session, period, now)
     cut_seq = compaction.newest_seq(session, platform.id)
-    return periods.advance(
-        session, period, "sealed", actor=actor, now=now, cut_seq=cut_seq, detail={"cut_seq": cut_seq}
-    )
+    detail = {"cut_seq": cut_seq, "quarantine_open": quarantine.open_count(session, platform.id, period.span)}
+    return periods.advance(session, period, "sealed", actor=actor, now=now, cut_seq=cut_seq, detail=detail)
 
 
 def _check_closable(session: Session, period: Period, now: datetime) -> None:

@@ -4,14 +4,17 @@ Owns the log of batches (`event_batch`) and the receipts. Appends what was sent 
 row an event. Laws: a receipt that was given stands for a committed batch; the same bytes sent again give the
 stored receipt and append nothing, unless an item that was rejected for the platform's state would be taken
 now; an item is accepted at most once for the same bytes; every accepted event lies in a period that will
-settle it, because the calendar is read under the lock that a seal takes alone.
+settle it, because the calendar is read under the lock that a seal takes alone; an event is taken by what its
+type means now, and by no other meaning ever after. What is rejected is kept in quarantine, once.
 
-Locks are taken in one order (the seal lock, new creators, the receipt), so that intakes never wait in a ring.
+Locks are taken in one order (the seal lock, new creators, types that are used for the first time, the
+receipt), so that intakes never wait in a ring. What is read is read together: every statement is a journey,
+and none of them costs more as periods, batches, receipts or creators become many.
 """
 
 import uuid
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -26,13 +29,14 @@ from service.calendar.periods import Period
 from service.core import digests, ids
 from service.core.errors import Fault, FieldError
 from service.core.spans import parse_instant, to_text
-from service.events import types, wire
+from service.events import quarantine, types, wire
 from service.events.tables import event_batch, event_receipt
+from service.events.types import EventType
 from service.events.wire import Decoded, Event, Rejection
 from service.parties import creators, inputs
 from service.parties.platforms import Platform
 
-Channel = Literal["http", "import"]
+Channel = Literal["http", "import", "retry"]
 
 FUTURE_TOLERANCE: Final = timedelta(minutes=5)
 """How far a sender's clock may be ahead."""
@@ -92,15 +96,22 @@ def receive(
     """
     kind = wire.media_type_of(media_type)
     body_sha256 = digests.sha256(body)
-    earlier = _read_receipt(session, platform.id, body_sha256)
+    earlier, known = _look_up(session, platform.id, body_sha256)
     if earlier is not None and _is_final(earlier, kind):
         return earlier
-    decoded = wire.decode(body, kind, types.of_platform(session, platform.id))
+    decoded = wire.decode(body, kind, known)
     body_zstd = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(body)
     # Everything above is work of this process alone. From here to the end of the transaction a seal waits.
     seal_lock.share(session, platform.id)
-    decoded = _judge_times(decoded, periods.window(session, platform.id), platform.id, now)
-    decoded = _judge_creators(session, platform, decoded, now)
+    unused = {event.type for event in decoded.events.values() if not known[event.type].is_used}
+    if unused and (present := types.of_platform(session, platform.id)) != known:
+        # What a type means may change until its first event is taken, but not while the lock is held.
+        decoded = wire.decode(body, kind, present)
+    window, unknown = _read_calendar(session, platform.id, decoded)
+    decoded = _judge_times(decoded, window, platform.id, now)
+    decoded = _judge_creators(session, platform, decoded, unknown, now)
+    if unused:
+        types.mark_used(session, platform.id, {event.type for event in decoded.events.values()}, now=now)
     receipt = Receipt(
         batch_id=ids.new(now),
         body_sha256=body_sha256,
@@ -111,17 +122,20 @@ def receive(
         taken_count=len(decoded.events),
         is_replay=False,
     )
-    events = decoded.events
+    events, is_repeat = decoded.events, False
     if not _write_receipt(session, platform.id, receipt):
         # Somebody sent these bytes before. Their receipt is held until this transaction ends.
         earlier = _read_receipt(session, platform.id, body_sha256, is_locked=True)
         assert earlier is not None, "receipts are never removed"
-        if earlier.media_type == kind:
+        is_repeat = earlier.media_type == kind
+        if is_repeat:
             receipt, events = _merge(earlier, receipt, decoded)
             if _verdicts(receipt) == _verdicts(earlier):
                 return earlier
         _replace_receipt(session, platform.id, receipt)
     _append(session, platform.id, receipt, decoded.item_count, events, body_zstd, channel)
+    if channel != "retry":
+        _set_aside(session, platform.id, receipt, body, events if is_repeat else {})
     return receipt
 
 
@@ -132,6 +146,48 @@ def _is_final(earlier: Receipt, media_type: str) -> bool:
     """
     is_same = earlier.media_type == media_type
     return is_same and not any(one.code in STATEFUL_CODES for one in earlier.rejected)
+
+
+def _look_up(
+    session: Session, platform_id: str, body_sha256: bytes
+) -> tuple[Receipt | None, dict[str, EventType]]:
+    """Read what an intake needs before it decodes: the receipt of these bytes, if any, and the types."""
+    stored = (
+        select(event_receipt.c.receipt)
+        .where(event_receipt.c.platform_id == platform_id, event_receipt.c.body_sha256 == body_sha256)
+        .scalar_subquery()
+    )
+    row = session.execute(select(stored.label("receipt"), types.documents(platform_id).label("types"))).one()
+    earlier = None if row.receipt is None else _receipt_of(row.receipt, body_sha256)
+    return earlier, types.of_documents(row.types)
+
+
+def _read_calendar(session: Session, platform_id: str, decoded: Decoded) -> tuple[list[Period], set[str]]:
+    """Read the periods that take events, and which of the events' creators are not registered."""
+    if not decoded.events:
+        return [], set()
+    wanted = {event.data.creator for event in decoded.events.values()}
+    unknown = creators.unknown_query(platform_id, wanted).label("unknown")
+    rows = session.execute(periods.window_query(platform_id, unknown)).all()
+    # Without a period no event is taken, and it does not matter whose it is.
+    return [periods.of_row(row) for row in rows], set(rows[0].unknown) if rows else set()
+
+
+def _set_aside(
+    session: Session, platform_id: str, receipt: Receipt, body: bytes, resolved: Mapping[int, Event]
+) -> None:
+    """Keep what is rejected in quarantine, and let go what was rejected of these bytes before.
+
+    Args:
+        resolved: events that were rejected when the same bytes were sent before, and are accepted now.
+    """
+    place = (platform_id, receipt.batch_id, receipt.body_sha256, receipt.media_type)
+    if receipt.rejected:
+        items = wire.cut(body, receipt.media_type)
+        rejected = [(one, items[one.index]) for one in receipt.rejected]
+        quarantine.add_rejected(session, *place, rejected, now=receipt.received_at)
+    if resolved:
+        quarantine.resolve_sent_again(session, *place, resolved, now=receipt.received_at)
 
 
 def _judge_times(decoded: Decoded, window: Sequence[Period], platform_id: str, now: datetime) -> Decoded:
@@ -183,10 +239,11 @@ def _time_rejection(
     return Rejection(index, event.id, "no_period", (error,))
 
 
-def _judge_creators(session: Session, platform: Platform, decoded: Decoded, now: datetime) -> Decoded:
+def _judge_creators(
+    session: Session, platform: Platform, decoded: Decoded, unknown: Set[str], now: datetime
+) -> Decoded:
     """Reject the events of creators that are not known, or register them, as the platform chose."""
-    wanted = {event.data.creator for event in decoded.events.values()}
-    unknown = creators.unknown(session, platform.id, wanted)
+    unknown = unknown & {event.data.creator for event in decoded.events.values()}
     if not unknown:
         return decoded
     rejected_ids = unknown
@@ -305,15 +362,16 @@ def _replace_receipt(session: Session, platform_id: str, receipt: Receipt) -> No
 def _read_receipt(
     session: Session, platform_id: str, body_sha256: bytes, *, is_locked: bool = False
 ) -> Receipt | None:
-    query = select(event_receipt.c.batch_id, event_receipt.c.receipt).where(
+    query = select(event_receipt.c.receipt).where(
         event_receipt.c.platform_id == platform_id, event_receipt.c.body_sha256 == body_sha256
     )
-    row = session.execute(query.with_for_update() if is_locked else query).one_or_none()
-    if row is None:
-        return None
-    stored = row.receipt
+    stored = session.scalar(query.with_for_update() if is_locked else query)
+    return None if stored is None else _receipt_of(stored, body_sha256)
+
+
+def _receipt_of(stored: Mapping[str, Any], body_sha256: bytes) -> Receipt:
     return Receipt(
-        batch_id=row.batch_id,
+        batch_id=uuid.UUID(stored["batch_id"]),
         body_sha256=body_sha256,
         media_type=stored["media_type"],
         received_at=parse_instant(stored["received_at"]),

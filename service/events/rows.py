@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from service.core import spans
 from service.core.spans import BadPeriodName
-from service.events.identities import DIGEST_BYTES, fingerprint_of, identity_of
+from service.events.identities import DIGEST_BYTES, attributes_text, fingerprint_of, identity_of
 from service.events.wire import Event
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def schema() -> "pa.Schema":
     """Give the columns of a raw file.
 
     `at` is in UTC; `seq` and `position` say where the event stands in the log; `identity` and `fingerprint`
-    are those of the module `identities`.
+    are those of the module `identities`. `attributes` is canonical JSON; files that were written before there
+    were any lack the column, so readers of several files join them by name.
     """
     import pyarrow as pa
 
@@ -52,6 +53,7 @@ def schema() -> "pa.Schema":
             pa.field("quantity", pa.int64(), nullable=False),
             pa.field("identity", digest, nullable=False),
             pa.field("fingerprint", digest, nullable=False),
+            pa.field("attributes", pa.string()),
         ]
     )
 
@@ -70,7 +72,17 @@ def table_of(seq: int, events: Mapping[int, Event], days: "Days") -> "pa.Table":
     at_us = times.to_pylist()
     data = [event.data for event in known]
     fingerprints = [
-        fingerprint_of(event.source, event.id, event.type, at, it.creator, it.content, it.actor, it.quantity)
+        fingerprint_of(
+            event.source,
+            event.id,
+            event.type,
+            at,
+            it.creator,
+            it.content,
+            it.actor,
+            it.quantity,
+            it.attributes,
+        )
         for event, it, at in zip(known, data, at_us, strict=True)
     ]
     columns = [
@@ -87,6 +99,7 @@ def table_of(seq: int, events: Mapping[int, Event], days: "Days") -> "pa.Table":
         [it.quantity for it in data],
         [identity_of(event.source, event.id) for event in known],
         fingerprints,
+        [attributes_text(it.attributes) for it in data],
     ]
     return pa.Table.from_arrays(
         [pa.array(column, field.type) for column, field in zip(columns, schema(), strict=True)],
@@ -121,7 +134,7 @@ def write(table: "pa.Table", path: Path) -> None:
         compression_level=ZSTD_LEVEL,
         row_group_size=ROW_GROUP_ROWS,
         # Ids and digests do not repeat: a dictionary of them would only be thrown away again.
-        use_dictionary=["source", "type", "day_on", "creator", "content", "actor"],
+        use_dictionary=["source", "type", "day_on", "creator", "content", "actor", "attributes"],
         store_schema=False,
     )
 

@@ -27,9 +27,10 @@ from sqlalchemy.orm import Session
 from service.calendar import periods
 from service.calendar.periods import LATE_PERIODS, Period
 from service.core.spans import Span, local_day
-from service.events import compaction, manifest, rows
+from service.events import compaction, manifest, quarantine, rows
 from service.events.lake import Lake, LakeAway
 from service.events.manifest import Kind, LakeFile
+from service.events.quarantine import ConflictRow
 from service.parties.platforms import Platform
 from service.runtime import db, duck
 from service.runtime.db import Database
@@ -39,6 +40,17 @@ if TYPE_CHECKING:
 
 VERDICTS: Final = ("counted", "late", "duplicate", "conflict")
 
+CONFLICTS_MAX: Final = quarantine.OPEN_MAX
+"""Conflicts of one seal that are handed to quarantine; its verdicts name every one."""
+
+_CONFLICT_PLACE: Final = (
+    "seq",
+    "position",
+    "fingerprint",
+    "first_seq",
+    "first_position",
+    "first_fingerprint",
+)
 _STEP: Final = re.compile(r"^-- step: (\w+)$", re.MULTILINE)
 _PARAMETER: Final = re.compile(r"\$(\w+)")
 _DAY: Final = timedelta(days=1)
@@ -99,6 +111,7 @@ class _Outcome:
     verdicts: Path
     counts: Mapping[str, int]
     origins: Mapping[str, int]
+    conflicts: Sequence[ConflictRow] = ()
 
 
 def settle(
@@ -140,6 +153,7 @@ def settle(
         db.lock(session, "settle", platform.id, period.id)
         if not _files(session, period):
             manifest.register(session, written, now=now)
+            quarantine.add_conflicts(session, platform.id, outcome.conflicts, now)
         known = _files(session, period)
     return _describe(period, known, outcome.counts, outcome.origins)
 
@@ -234,9 +248,24 @@ def _decide(lake: Lake, period: Period, reach: _Reach, scratch: Path) -> _Outcom
                 wanted = set(_PARAMETER.findall(statement))
                 connection.execute(statement, {name: given[name] for name in wanted})
             counts, origins = _count(connection, [str(outcome.verdicts)])
+            conflicts = _conflicts(connection)
         except duckdb.IOException as fault:
             raise LakeAway(f"The files of {period.id} could not be read from the lake.") from fault
-    return replace(outcome, counts=counts, origins=origins)
+    return replace(outcome, counts=counts, origins=origins, conflicts=conflicts)
+
+
+def _conflicts(connection: "DuckDBPyConnection") -> list[ConflictRow]:
+    """Read the conflicts, in the order of the log, as many as quarantine takes."""
+    found = connection.execute(
+        "SELECT * FROM conflict ORDER BY seq, position LIMIT $most", {"most": CONFLICTS_MAX}
+    )
+    names = [column[0] for column in found.description or ()]
+    made = []
+    while row := found.fetchone():
+        event = dict(zip(names, row, strict=True))
+        place = {name: event.pop(name) for name in _CONFLICT_PLACE}
+        made.append(ConflictRow(event=event, **place))
+    return made
 
 
 def _steps(origin_count: int) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -15,10 +16,11 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from service.runtime.db import APPEND_ONLY, Instant, metadata
+from service.runtime.db import APPEND_ONLY, Currency, Instant, metadata
 
 event_type = Table(
     "event_type",
@@ -28,8 +30,17 @@ event_type = Table(
     Column("actor", Text, nullable=False, doc="Whether an event of this type names an actor."),
     Column("quantity_min", BigInteger, nullable=False),
     Column("quantity_max", BigInteger, nullable=False),
+    Column("unit", Text, nullable=False, server_default="count", doc="What a quantity counts."),
+    Column("kind", Text, nullable=False, server_default="engagement"),
+    Column("stream", Text, doc="The revenue stream that attributed revenue distributes."),
+    Column("currency", Currency, doc="Of attributed revenue: the platform's."),
+    Column("attributes", JSONB, nullable=False, server_default="{}", doc="{name: {kind, ...}}."),
+    Column("first_event_at", Instant, doc="When its first event was taken; its meaning stays since."),
     CheckConstraint("actor IN ('required', 'optional', 'none')", name="actor"),
     CheckConstraint("quantity_min <= quantity_max", name="quantity"),
+    CheckConstraint("kind IN ('engagement', 'attributed_revenue')", name="kind"),
+    CheckConstraint("(kind = 'attributed_revenue') = (stream IS NOT NULL)", name="stream"),
+    CheckConstraint("(kind = 'attributed_revenue') = (currency IS NOT NULL)", name="currency"),
 )
 
 event_batch = Table(
@@ -62,6 +73,60 @@ event_receipt = Table(
     Column("batch_id", Uuid, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("receipt", JSONB, nullable=False, doc="The answer as it was given."),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("platform_id", Text, ForeignKey("platform.id"), primary_key=True),
+    Column(
+        "id", Uuid, primary_key=True, doc="Derived from where the event was sent, so that it is kept once."
+    ),
+    Column("state", Text, nullable=False),
+    Column("code", Text, nullable=False, doc="Why the event was rejected, or conflict."),
+    Column("errors", JSONB, nullable=False, doc="[{pointer, detail}]"),
+    Column("batch_id", Uuid, doc="The batch that brought it."),
+    Column("position", Integer, nullable=False, doc="Its index in that batch."),
+    Column("source", Text, doc="Where it could be read."),
+    Column("event_id", Text, doc="Where it could be read."),
+    Column("happened_at", Instant, nullable=False, doc="Its own time, or else when it was received."),
+    Column("received_at", Instant, nullable=False),
+    Column("raw", LargeBinary, doc="Its bytes, or the first of too many; none once it has left open."),
+    Column("size_bytes", Integer, nullable=False, doc="Of the whole event as it was sent."),
+    Column("is_whole", Boolean, nullable=False, doc="Whether all its bytes were kept."),
+    Column("conflict", JSONB, doc="Of a conflict: both fingerprints, and the place of the first event."),
+    Column("tried_at", Instant, doc="When it was last tried again."),
+    Column("resolved_at", Instant),
+    Column("resolved_by", Text),
+    Column("reason", Text),
+    Column("retry_batch_id", Uuid, doc="The batch in which it was accepted."),
+    CheckConstraint("state IN ('open', 'retried', 'discarded')", name="state"),
+    CheckConstraint("(state = 'open') = (resolved_at IS NULL)", name="resolved"),
+    Index("quarantine_place_idx", "platform_id", "received_at", "id"),
+    Index("quarantine_batch_idx", "platform_id", "batch_id"),
+    Index(
+        "quarantine_resolved_idx",
+        "platform_id",
+        "resolved_at",
+        postgresql_where=text("state <> 'open'"),
+    ),
+    Index(
+        "quarantine_open_idx",
+        "platform_id",
+        "received_at",
+        "id",
+        postgresql_where=text("state = 'open'"),
+    ),
+)
+
+quarantine_total = Table(
+    "quarantine_total",
+    metadata,
+    Column("platform_id", Text, ForeignKey("platform.id"), primary_key=True),
+    Column("shard", Integer, primary_key=True, doc="Several rows a platform, so that intakes seldom wait."),
+    Column("open_count", BigInteger, nullable=False),
+    Column("open_bytes", BigInteger, nullable=False, doc="Of what is kept of open events."),
+    Column("missed_count", BigInteger, nullable=False, doc="Events that were beyond the limit."),
 )
 
 compacted = Table(

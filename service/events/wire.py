@@ -7,6 +7,10 @@ characters, lies within the calendar to the microsecond and within the bounds of
 given back holds a character that the database cannot store. A key that stands twice in an object counts as
 it stands last.
 
+Extension attributes of CloudEvents that mean nothing here are taken and left aside if they are what the
+standard allows: a name of lower-case letters and digits, and a text, a whole number, a truth value or null.
+An item that has one is read a second time, which costs those without one nothing.
+
 Sources: CloudEvents 1.0.2 (spec and JSON format), RFC 3339, RFC 8259, read 2026-11-21.
 """
 
@@ -21,7 +25,7 @@ from msgspec import Meta, Raw, Struct
 
 from service.core.errors import Fault, FieldError, TooLarge, Unreadable
 from service.core.spans import FIRST_YEAR, LAST_YEAR
-from service.events.types import EventType
+from service.events.types import ATTRIBUTES_MAX, EventType
 
 ITEMS_MAX: Final = 10_000
 BODY_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -55,13 +59,18 @@ Source = Annotated[str, Meta(min_length=1, max_length=SOURCE_LENGTH_MAX)]
 Ignored = Annotated[str, Meta(max_length=IGNORED_LENGTH_MAX)] | int | None
 
 
+AttributeName = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH_MAX)]
+Attributes = Annotated[dict[AttributeName, str | int | bool], Meta(max_length=ATTRIBUTES_MAX)]
+
+
 class Data(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """What happened: whose content was engaged with, by whom (a pseudonym), and how much."""
+    """What happened: whose content was engaged with, by whom (a pseudonym), how much, what else is known."""
 
     creator: Id
     content: Id | None = None
     actor: Id | None = None
     quantity: int = 1
+    attributes: Attributes | None = None
 
 
 class Event(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -73,7 +82,7 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     type: Id
     time: Annotated[datetime, Meta(tz=True)]
     data: Data
-    datacontenttype: Ignored = None
+    datacontenttype: Literal["application/json"] | None = None
     dataschema: Ignored = None
     subject: Ignored = None
     partitionkey: Ignored = None
@@ -83,12 +92,31 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     tracestate: Ignored = None
 
 
+class _Extended(Struct, frozen=True):
+    """An event with members that `Event` does not know; these are looked at by `_extension_error`."""
+
+    specversion: Literal["1.0"]
+    id: Id
+    source: Source
+    type: Id
+    time: Annotated[datetime, Meta(tz=True)]
+    data: Data
+
+
 class _Named(Struct):
     id: str | None = None
 
 
 class _Timed(Struct):
     time: str
+
+
+class _Zoned(Struct):
+    time: Annotated[datetime, Meta(tz=True)]
+
+
+class _Sourced(Struct):
+    source: str | None = None
 
 
 class UnknownMediaType(Fault):
@@ -124,6 +152,14 @@ _ITEMS: Final = msgspec.json.Decoder(list[Raw])
 _EVENT: Final = msgspec.json.Decoder(Event)
 _NAMED: Final = msgspec.json.Decoder(_Named)
 _TIMED: Final = msgspec.json.Decoder(_Timed)
+_EXTENDED: Final = msgspec.json.Decoder(_Extended)
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, Raw])
+_ZONED: Final = msgspec.json.Decoder(_Zoned)
+_SOURCED: Final = msgspec.json.Decoder(_Sourced)
+_SCALAR: Final = msgspec.json.Decoder(Ignored | bool)
+_OF_DATA: Final = frozenset({"specversion", "id", "source", "type", "time", "data"})
+_EXTENSION: Final = re.compile(r"[a-z0-9]{1,64}")
+_JSON_TYPE: Final = re.compile(r"[a-z0-9.+-]+/(?:[a-z0-9.+-]*\+)?json(?:\s*;.*)?", re.IGNORECASE | re.DOTALL)
 _FINE: Final = re.compile(rb"\.[0-9]{7}")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNKNOWN_FIELD: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
@@ -158,7 +194,11 @@ def decode(body: bytes, media_type: str, types: Mapping[str, EventType]) -> Deco
         try:
             events[index] = read(item)
         except (ValueError, RecursionError) as fault:
-            rejected.append(_reject_unread(index, bytes(item), fault))
+            second = _read_extended(index, bytes(item), fault)
+            if isinstance(second, Event):
+                events[index] = second
+            else:
+                rejected.append(second)
     if events and not (_is_plain(body, items) and _is_within(events.values(), types)):
         for index, event in list(events.items()):
             rejection = _judge(index, bytes(items[index]), event, types)
@@ -178,10 +218,32 @@ def read_again(body: bytes, media_type: str, skipped: Container[int]) -> dict[in
     Law: what intake took can be read; a fault here is a fault of ours.
     """
     return {
-        index: _EVENT.decode(item)
-        for index, item in enumerate(_cut(body, media_type))
-        if index not in skipped
+        index: _read_taken(item) for index, item in enumerate(_cut(body, media_type)) if index not in skipped
     }
+
+
+def cut(body: bytes, media_type: str) -> list[bytes]:
+    """Give the bytes of each item of a body that `decode` took."""
+    return [bytes(item) for item in _cut(body, media_type)]
+
+
+def name_of(item: bytes) -> tuple[str | None, str | None]:
+    """Read the source and the id of an item that was rejected, each where it has a usable one."""
+    try:
+        source = _SOURCED.decode(item).source
+    except (ValueError, RecursionError):
+        source = None
+    is_usable = source and len(source) <= SOURCE_LENGTH_MAX and not _CONTROL.search(source)
+    return (source if is_usable else None), _id_of(item)
+
+
+def time_of(item: bytes) -> datetime | None:
+    """Read the time of an item that was rejected, if it has one within the calendar."""
+    try:
+        time = _ZONED.decode(item).time
+    except (ValueError, RecursionError):
+        return None
+    return time if _FIRST_AT <= time < _END_AT else None
 
 
 def media_type_of(header: str) -> str:
@@ -278,10 +340,13 @@ def _is_within(events: Iterable[Event], types: Mapping[str, EventType]) -> bool:
     if min(times) < _FIRST_AT or max(times) >= _END_AT:
         return False
     used = [types.get(name) for name in {event.type for event in events}]
-    if any(one is None or one.actor != "optional" for one in used):
+    if any(one is None or not one.is_plain for one in used):
         return False
     known = cast("list[EventType]", used)
-    quantities = [event.data.quantity for event in events]
+    data = [event.data for event in events]
+    if [one for one in data if one.attributes]:
+        return False
+    quantities = [one.quantity for one in data]
     return max(one.quantity_min for one in known) <= min(quantities) and max(quantities) <= min(
         one.quantity_max for one in known
     )
@@ -314,9 +379,19 @@ def _text_errors(item: bytes, event: Event) -> Iterable[FieldError]:
         "/data/content": data.content,
         "/data/actor": data.actor,
     }
+    for name, value in (data.attributes or {}).items():
+        texts[_below_attributes(name)] = value if isinstance(value, str) else None
     for pointer, text in texts.items():
         if text is not None and _CONTROL.search(text):
             yield FieldError(pointer, "The text holds a control character; remove it.")
+
+
+def _below_attributes(name: str) -> str:
+    return _printable(f"/data/attributes/{_escaped(name)}")
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _time_errors(item: bytes, event: Event) -> Iterable[FieldError]:
@@ -337,6 +412,72 @@ def _type_errors(event: Event, one: EventType) -> Iterable[FieldError]:
         yield FieldError("/data/actor", f"A {one.name} names its actor.")
     if one.actor == "none" and event.data.actor is not None:
         yield FieldError("/data/actor", f"A {one.name} names no actor.")
+    if one.needs_content and event.data.content is None:
+        yield FieldError("/data/content", f"A {one.name} names the content that it pays for.")
+    yield from _attribute_errors(event.data.attributes or {}, one)
+
+
+def _attribute_errors(given: Mapping[str, str | int | bool], one: EventType) -> Iterable[FieldError]:
+    for name, value in given.items():
+        declared = one.attributes.get(name)
+        if declared is None:
+            yield FieldError(_below_attributes(name), f"A {one.name} has no such attribute; declare it.")
+        elif not declared.admits(value):
+            wanted = f"one of {', '.join(map(str, declared.values))}" if declared.values else declared.kind
+            detail = f"The attribute of a {one.name} is not what its type takes: {wanted}"
+            yield FieldError(_below_attributes(name), f"{detail[:_DETAIL_LENGTH_MAX]}.")
+    for name, declared in one.attributes.items():
+        if declared.is_required and name not in given:
+            yield FieldError(_below_attributes(name), f"A {one.name} has this attribute.")
+
+
+def _read_extended(index: int, item: bytes, fault: Exception) -> Event | Rejection:
+    """Read an item that has members which `Event` does not know, or reject it for the fault that it has."""
+    if isinstance(fault, msgspec.ValidationError) and len(item) <= ITEM_BYTES_MAX:
+        try:
+            read = _EXTENDED.decode(item)
+            error = _extension_error(_MEMBERS.decode(item))
+        except (ValueError, RecursionError) as own:
+            # What is wrong with the event itself says more than what stands around it.
+            return _reject_unread(index, item, own)
+        if error is None:
+            return _plainly(read)
+        return Rejection(index, _usable_id(read.id), "invalid", (error,))
+    return _reject_unread(index, item, fault)
+
+
+def _read_taken(item: Raw | bytes) -> Event:
+    try:
+        return _EVENT.decode(item)
+    except msgspec.ValidationError:
+        return _plainly(_EXTENDED.decode(item))
+
+
+def _plainly(read: _Extended) -> Event:
+    return Event(read.specversion, read.id, read.source, read.type, read.time, read.data)
+
+
+def _extension_error(members: Mapping[str, Raw]) -> FieldError | None:
+    """Find the first member beside the event's own that CloudEvents does not allow."""
+    for name, raw in members.items():
+        if name in _OF_DATA:
+            continue
+        pointer = _printable(f"/{_escaped(name)}")
+        if name == "data_base64":
+            return FieldError(pointer, "Binary data is not read; send `data` as a JSON object.")
+        if not _EXTENSION.fullmatch(name):
+            return FieldError(pointer, "This field is not known; remove it.")
+        try:
+            value = _SCALAR.decode(raw)
+        except ValueError as fault:
+            return FieldError(pointer, f"{_printable(str(fault))}.")
+        if name == "datacontenttype" and not (value is None or _is_json_type(value)):
+            return FieldError(pointer, "The data is read as JSON; say application/json or leave it out.")
+    return None
+
+
+def _is_json_type(value: object) -> bool:
+    return isinstance(value, str) and _JSON_TYPE.fullmatch(value) is not None
 
 
 def _reject_unread(index: int, item: bytes, fault: Exception) -> Rejection:
@@ -364,8 +505,7 @@ def _field_error(text: str) -> FieldError:
         (_MISSING_FIELD, "This field is missing."),
     ):
         if match := pattern.fullmatch(message):
-            name = match[1].replace("~", "~0").replace("/", "~1")
-            return FieldError(_printable(f"{pointer}/{name}"), detail)
+            return FieldError(_printable(f"{pointer}/{_escaped(match[1])}"), detail)
     return FieldError(_printable(pointer), _SENTENCES.get(message) or f"{_printable(message)}.")
 
 

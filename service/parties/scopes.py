@@ -2,6 +2,8 @@
 
 SCOPES: dict[str, str] = {
     "events:write": "send engagement events",
+    "events:read": "look up events, event batches and what became of them",
+    "events:define": "create and change event types",
     "revenue:write": "record revenue",
     "creators:read": "read creators, contents and contributions",
     "creators:write": "register creators, contents, contributions and payout destinations",

@@ -101,9 +101,10 @@ def publish(
         AlreadyPublished: the document is published with another date.
         NotFound: the platform has no founding rulebook yet.
     """
-    loaded = rulebooks.load(document, _surroundings(session, platform))
-    # One publication of a platform at a time counts the versions and adds the next.
+    # One publication of a platform at a time counts the versions and adds the next; meanwhile no event type
+    # changes that the document is checked against.
     db.lock(session, "rulebook", platform.id)
+    loaded = rulebooks.load(document, _surroundings(session, platform))
     versions = history(session, platform.id)
     if not versions:
         raise NotFound(f"Platform {platform.id} has no founding rulebook; publish that one first.")
@@ -135,9 +136,9 @@ def publish_founding(
         InvalidRulebook: with everything that is wrong with it.
         AlreadyFounded: the platform has another founding rulebook.
     """
-    loaded = rulebooks.load(document, _surroundings(session, platform))
-    # One publication of a platform at a time counts the versions and adds the next.
+    # As above.
     db.lock(session, "rulebook", platform.id)
+    loaded = rulebooks.load(document, _surroundings(session, platform))
     versions = history(session, platform.id)
     if versions:
         if versions[0].rulebook != loaded:
@@ -192,8 +193,12 @@ def history(session: Session, platform_id: str) -> list[Published]:
 
 def _surroundings(session: Session, platform: Platform) -> Surroundings:
     known = types.of_platform(session, platform.id)
+    # Attributed revenue says by itself whose it is; it earns no points.
+    engagements = {name: one for name, one in known.items() if one.kind == "engagement"}
     return Surroundings(
-        quantity_max={name: max(abs(one.quantity_min), abs(one.quantity_max)) for name, one in known.items()},
+        quantity_max={
+            name: max(abs(one.quantity_min), abs(one.quantity_max)) for name, one in engagements.items()
+        },
         partner_ids=frozenset(one.id for one in partners.listing(session, platform.id)),
         has_parent=platform.parent_id is not None,
     )

@@ -39,6 +39,8 @@ class _Instruments:
     batch_items: "Histogram"
     tick_at: "Gauge"
     overdue_seconds: "Gauge"
+    quarantine_open: "Gauge"
+    quarantine_oldest_seconds: "Gauge"
 
 
 def share(var_dir: Path) -> None:
@@ -77,6 +79,12 @@ def ticked(at: datetime, *, overdue_s: int) -> None:
     """Note that the scheduler looked for what is due, and for how long the oldest run has been waiting."""
     _instruments().tick_at.set(at.timestamp())
     _instruments().overdue_seconds.set(overdue_s)
+
+
+def quarantined(open_count: int, *, oldest_s: int) -> None:
+    """Note how many events of all platforms wait in quarantine, and for how long the oldest one has."""
+    _instruments().quarantine_open.set(open_count)
+    _instruments().quarantine_oldest_seconds.set(oldest_s)
 
 
 def application() -> Callable[..., Any]:
@@ -136,6 +144,16 @@ def _instruments() -> _Instruments:
         overdue_seconds=Gauge(
             "job_run_overdue_seconds",
             "For how long the oldest unfinished run has been due.",
+            multiprocess_mode="mostrecent",
+        ),
+        quarantine_open=Gauge(
+            "quarantine_open",
+            "Events that wait in quarantine.",
+            multiprocess_mode="mostrecent",
+        ),
+        quarantine_oldest_seconds=Gauge(
+            "quarantine_oldest_seconds",
+            "For how long the oldest event has been waiting in quarantine.",
             multiprocess_mode="mostrecent",
         ),
     )

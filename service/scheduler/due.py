@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods
 from service.closing import estimates, stages
-from service.events import compaction
+from service.events import compaction, quarantine
 from service.jobs import queue
 from service.ledger import balances
 from service.parties import platforms
@@ -23,6 +23,7 @@ from service.runtime import db
 from service.runtime.db import Database
 
 FOLD_EVERY_S = 60
+PURGE_EVERY_S = 24 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ def find(session: Session, platform: Platform, *, now: datetime) -> Iterator[Due
     settle_at = settlement.due_at(session, platform.id)
     if settle_at is not None and settle_at <= now:
         yield Due("settle", "", settle_at)
+    if quarantine.has_old(session, platform.id, now):
+        yield Due("purge_quarantine", "", slot_of(now, PURGE_EVERY_S))
     if balances.has_tallies(session, platform.id):
         yield Due("fold", "", slot_of(now, FOLD_EVERY_S))
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods
 from service.closing import estimates, stages
-from service.events import compaction
+from service.events import compaction, quarantine
 from service.jobs import queue
 from service.jobs.queue import Run
 from service.ledger import balances
@@ -138,6 +138,17 @@ def fold(shift: Shift) -> Result:
     return result
 
 
+def purge_quarantine(shift: Shift) -> Result:
+    """Remove what has been in quarantine long enough, some at a time."""
+    run, count = shift.run, 0
+    while True:
+        with db.transaction(shift.system.database) as session:
+            gone = quarantine.purge(session, run.platform_id, shift.now)
+        count += gone
+        if gone < quarantine.PURGE_ROWS:
+            return _finish(shift, {"event_count": count})
+
+
 DUTIES: Mapping[str, Callable[[Shift], Result]] = {
     "compact": compact,
     "close": close,
@@ -146,6 +157,7 @@ DUTIES: Mapping[str, Callable[[Shift], Result]] = {
     "pay": pay,
     "settle": settle,
     "fold": fold,
+    "purge_quarantine": purge_quarantine,
 }
 
 

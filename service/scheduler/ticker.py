@@ -17,6 +17,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from sqlalchemy.orm import Session
 
 from service.core.errors import Fault, Unavailable
+from service.events import quarantine
 from service.jobs import queue
 from service.jobs.queue import LostLease, Run
 from service.parties import platforms
@@ -78,7 +79,11 @@ def tick(
         else:
             failed_count += 1
     with db.transaction(system.database) as session:
-        metrics.ticked(now_of(session), overdue_s=queue.overdue_s(session, now_of(session)))
+        now = now_of(session)
+        metrics.ticked(now, overdue_s=queue.overdue_s(session, now))
+        open_count, oldest_at = quarantine.overview(session)
+        oldest_s = 0 if oldest_at is None else int((now - oldest_at).total_seconds())
+        metrics.quarantined(open_count, oldest_s=oldest_s)
     return Ticked(done_count=done_count, failed_count=failed_count)
 
 

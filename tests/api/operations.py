@@ -57,6 +57,8 @@ def address(operation: Operation, world: World) -> str:
         "payout": UUID,
         "batch": UUID,
         "entry": "1",
+        "event_type": "wave",
+        "quarantined": UUID,
         "rulebook": "0" * 64,
     }
     return operation.path.format_map(filled)

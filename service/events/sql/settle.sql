@@ -2,13 +2,14 @@
 --
 -- A row's place is its batch's number times 16384 plus its position: the order of the log as one number.
 -- {origin} tells for which period a row is settled now, or is NULL; it is the one part that is filled in, with
--- a CASE over named parameters. $files are the raw files in reach, $own_files those that can hold such rows.
+-- a CASE over named parameters. $files are the raw files in reach, $own_files those that can hold such rows;
+-- files that were written before there were attributes lack that column.
 
 -- step: candidate
 -- The rows that are settled now, by a short hash of their identity that finds what needs a closer look.
 CREATE TEMP TABLE candidate AS
 SELECT hash(event.identity) AS key, event.seq * 16384 + event.position AS place, {origin} AS origin_period_id
-FROM read_parquet($own_files) AS event
+FROM read_parquet($own_files, union_by_name = true) AS event
 WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL;
 
 -- step: suspect
@@ -17,7 +18,7 @@ CREATE TEMP TABLE suspect AS
 SELECT key FROM candidate GROUP BY key HAVING count(*) > 1
 UNION
 SELECT hash(event.identity)
-FROM read_parquet($files) AS event
+FROM read_parquet($files, union_by_name = true) AS event
 SEMI JOIN candidate ON candidate.key = hash(event.identity)
 WHERE event."at" >= $reach_at AND event.seq <= $cut_seq AND {origin} IS NULL;
 
@@ -38,7 +39,7 @@ FROM (
             event.fingerprint,
             event.seq * 16384 + event.position AS place,
             {origin} AS origin_period_id
-        FROM read_parquet($files) AS event
+        FROM read_parquet($files, union_by_name = true) AS event
         SEMI JOIN suspect ON suspect.key = hash(event.identity)
         WHERE event."at" >= $reach_at AND event.seq <= $cut_seq
     )
@@ -62,8 +63,9 @@ COPY (
         event.quantity,
         event.identity,
         event.fingerprint,
+        event.attributes,
         {origin} AS origin_period_id
-    FROM read_parquet($own_files) AS event
+    FROM read_parquet($own_files, union_by_name = true) AS event
     ANTI JOIN repeat ON repeat.place = event.seq * 16384 + event.position
     WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
     ORDER BY event.creator, event.seq, event.position
@@ -86,8 +88,31 @@ COPY (
         repeat.first_place // 16384 AS first_seq,
         CAST(repeat.first_place % 16384 AS INTEGER) AS first_position,
         repeat.first_fingerprint
-    FROM read_parquet($own_files) AS event
+    FROM read_parquet($own_files, union_by_name = true) AS event
     LEFT JOIN repeat ON repeat.place = event.seq * 16384 + event.position
     WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
     ORDER BY event.identity, event.seq, event.position
 ) TO $target (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880);
+
+-- step: conflict
+-- What differs from the first event of its identity, as it was sent: the lines of quarantine.
+CREATE TEMP TABLE conflict AS
+SELECT
+    event.seq,
+    event.position,
+    event.source,
+    event.id,
+    event.type,
+    event."at",
+    event.creator,
+    event.content,
+    event.actor,
+    event.quantity,
+    event.attributes,
+    event.fingerprint,
+    repeat.first_place // 16384 AS first_seq,
+    CAST(repeat.first_place % 16384 AS INTEGER) AS first_position,
+    repeat.first_fingerprint
+FROM read_parquet($own_files, union_by_name = true) AS event
+INNER JOIN repeat ON repeat.place = event.seq * 16384 + event.position
+WHERE NOT repeat.is_equal AND event.seq <= $cut_seq AND {origin} IS NOT NULL;
