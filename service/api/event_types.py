@@ -42,6 +42,28 @@ class _Attribute(Document):
             raise ValidationError({"values": wrong})
 
 
+class _Attributes(fields.Dict):
+    """Attributes by name; what is wrong with one stands at its own place, not below `value`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            keys=fields.String(),
+            values=Part(_Attribute()),
+            load_default=dict,
+            validate=validate.Length(max=ATTRIBUTES_MAX, error=f"declare at most {ATTRIBUTES_MAX}"),
+            error_messages={"invalid": "use a JSON object of names and what they may be"},
+        )
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        except ValidationError as fault:
+            if not isinstance(fault.messages, dict):
+                raise
+            placed = {name: parts.get("value", parts.get("key")) for name, parts in fault.messages.items()}
+            raise ValidationError(placed) from fault
+
+
 class _EventType(Document):
     kind = Choice(*KINDS, required=False, load_default="engagement")
     actor = Choice(*ACTOR_RULES)
@@ -50,13 +72,7 @@ class _EventType(Document):
     quantity_max = Whole(-INTEGER_MAX, INTEGER_MAX)
     stream = Words(required=False, load_default=None, allow_none=True)
     currency = Words(3, required=False, load_default=None, allow_none=True)
-    attributes = fields.Dict(
-        keys=fields.String(),
-        values=Part(_Attribute()),
-        load_default=dict,
-        validate=validate.Length(max=ATTRIBUTES_MAX, error=f"declare at most {ATTRIBUTES_MAX}"),
-        error_messages={"invalid": "use a JSON object of names and what they may be"},
-    )
+    attributes = _Attributes()
 
 
 class _NamedEventType(_EventType):

@@ -15,11 +15,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from sqlalchemy import ScalarSelect, func, literal_column, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -245,9 +244,11 @@ def of_platform(session: Session, platform_id: str) -> dict[str, EventType]:
 def documents(platform_id: str) -> ScalarSelect[Any]:
     """Select a platform's types as one value, for a statement that reads other things as well."""
     members = [column for column in event_type.columns if column.name != "platform_id"]
-    pairs = [(literal_column(f"'{column.name}'"), column) for column in members]
+    pairs: list[ColumnElement[Any]] = []
+    for column in members:
+        pairs += (literal_column(f"'{column.name}'"), column)
     return (
-        select(func.jsonb_agg(func.jsonb_build_object(*chain.from_iterable(pairs))))
+        select(func.jsonb_agg(func.jsonb_build_object(*pairs)))
         .where(event_type.c.platform_id == platform_id)
         .scalar_subquery()
     )

@@ -499,7 +499,8 @@ def _field_error(text: str) -> FieldError:
     message, _, path = (
         text.rpartition(" - at `$") if text.endswith("`") and " - at `$" in text else (text, "", "")
     )
-    pointer = path.rstrip("`").replace(".", "/")
+    # A member of an object with free names is written as [...]: the object is the place that can be named.
+    pointer = path.rstrip("`").partition("[")[0].replace(".", "/")
     for pattern, detail in (
         (_UNKNOWN_FIELD, "This field is not known; remove it."),
         (_MISSING_FIELD, "This field is missing."),

@@ -1,5 +1,7 @@
 """Rows: what of an event is in the lake, on which day, in which order."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,15 +14,16 @@ from service.core.spans import local_day
 from service.events import rows, wire
 from service.events.identities import fingerprint_of, identity_of
 from service.events.rows import Days
+from service.events.types import Attribute, EventType
 from tests.events.worlds import TYPES, event, lines
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
-def table(*events: object, seq: int = 7) -> "rows.pa.Table":
+def table(*events: object, seq: int = 7, types: Mapping[str, EventType] = TYPES) -> "rows.pa.Table":
     """Make the rows of a batch of valid events."""
-    decoded = wire.decode(lines(*events), wire.LINES, TYPES)
+    decoded = wire.decode(lines(*events), wire.LINES, types)
     times = [one.time for one in decoded.events.values()]
     return rows.table_of(seq, decoded.events, Days(HANOI, min(times), max(times)))
 
@@ -45,8 +48,28 @@ def test_a_row_holds_the_event_normalised() -> None:
         "quantity": -3,
         "identity": identity_of("app", "e-1"),
         "fingerprint": fingerprint_of("app", "e-1", "view", at_us, "c-1", None, "u-1", -3),
+        "attributes": None,
     }
     assert [expected] == made.to_pylist()
+
+
+def test_attributes_are_a_column_of_canonical_json() -> None:
+    """In one order, and null where there are none."""
+    declared = {"topic": Attribute("string"), "is_live": Attribute("boolean"), "rank": Attribute("integer")}
+    types = {**TYPES, "view": replace(TYPES["view"], attributes=declared)}
+    items = [
+        event("e-1", attributes={"topic": "nhạc", "rank": 3, "is_live": True}),
+        event("e-1", attributes={"is_live": True, "topic": "nhạc", "rank": 3}),
+        event("e-1", attributes={}),
+        event("e-1"),
+    ]
+
+    made = table(*items, types=types)
+
+    text = '{"is_live":true,"rank":3,"topic":"nhạc"}'
+    assert [text, text, None, None] == made["attributes"].to_pylist()
+    fingerprints = made["fingerprint"].to_pylist()
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2] == fingerprints[3]
 
 
 def test_how_an_event_was_written_does_not_change_its_fingerprint() -> None:

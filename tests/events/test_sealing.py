@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,18 @@ from sqlalchemy import select
 
 from service.calendar import periods
 from service.calendar.periods import Period
-from service.events import compaction, manifest, sealing
+from service.events import compaction, manifest, sealing, types
 from service.events.intake import Receipt
 from service.events.lake import Lake, LakeAway
 from service.events.sealing import Settled
 from service.events.tables import event_batch
+from service.events.types import Attribute
 from service.parties.actors import OPERATOR
 from service.parties.platforms import Platform
 from service.runtime import db, duck
 from service.runtime.db import Database
 from tests.events import worlds
-from tests.events.worlds import DAY, NOW, event
+from tests.events.worlds import DAY, NOW, TYPES, event
 
 FIRST = NOW - 4 * DAY
 """Noon of 16 November in Asia/Ho_Chi_Minh: periods are days from then to the 21st, which is opened ahead."""
@@ -130,9 +131,52 @@ def test_the_columns_are_those_that_every_engine_expects(
         "quantity": "BIGINT",
         "identity": "BLOB",
         "fingerprint": "BLOB",
+        "attributes": "VARCHAR",
         "origin_period_id": "VARCHAR",
     } == {row[0]: row[1] for row in described}
     assert [("a",), ("b",), ("c",)] == worlds.rows(lake, [file.stored.path], "creator")
+
+
+def test_files_from_before_there_were_attributes_are_read_beside_new_ones(
+    database: Database, lake: Lake, platform: Platform, tmp_path: Path
+) -> None:
+    """An old file lacks the column; its events repeat others, and are repeated, as ever."""
+    with db.transaction(database) as session:
+        topic = replace(TYPES["view"], attributes={"topic": Attribute("string")})
+        types.define(session, platform.id, [topic], currency="VND", pointers=[""], actor=OPERATOR, now=FIRST)
+    worlds.send(database, platform, on(16, "old"), on(16, "changed"))
+    compaction.run(database, lake, platform.id, now=NOW)
+    without_attributes(database, lake, platform, tmp_path)
+    worlds.send(
+        database,
+        platform,
+        on(16, "old"),
+        on(16, "changed", attributes={"topic": "music"}),
+        on(16, "new", attributes={"topic": "music"}),
+    )
+
+    settled = close(database, lake, platform, 16)
+
+    assert (3, 0, 1, 1) == tallies(settled)
+    paths = [file.stored.path for file in settled.counted]
+    assert [("changed", None), ("new", '{"topic":"music"}'), ("old", None)] == sorted(
+        worlds.rows(lake, paths, "id, attributes")
+    )
+
+
+def without_attributes(database: Database, lake: Lake, platform: Platform, folder: Path) -> None:
+    """Make the raw files what they were before the column: put such a file where the manifest says."""
+    with db.transaction(database) as session:
+        known = manifest.listing(session, platform.id)
+    for file in known:
+        location = Path(lake.location(file.stored.path))
+        old = folder / "old.parquet"
+        with closing(duck.connect(temp_dir=folder)) as connection:
+            connection.execute(
+                "COPY (SELECT * EXCLUDE (attributes) FROM read_parquet($path)) TO $target (FORMAT parquet)",
+                {"path": str(location), "target": str(old)},
+            )
+        old.replace(location)
 
 
 def test_the_first_of_equal_events_counts_and_the_others_are_duplicates(

@@ -58,7 +58,7 @@ def event(event_id: str = "e-1", **changes: Any) -> dict[str, Any]:
         "data": data,
     }
     for name, value in changes.items():
-        place = data if name in data else made
+        place = data if name in data or name == "attributes" else made
         if value is None:
             place.pop(name, None)
         else:
