@@ -2,7 +2,8 @@
 
 Law: what the schema accepts the decoder takes, and the reverse, as far as JSON Schema can say it. It cannot
 say that a number is written without a fraction (1.0 is whole to it and refused here), nor that an instant is
-within the calendar once its offset is taken away, which matters in the first and the last day of it.
+within the calendar once its offset is taken away, which matters in the first and the last day of it. It asks
+for the T between date and time, where the decoder takes a blank as well.
 
 Source: JSON Schema 2020-12 (core and validation), CloudEvents 1.0.2, RFC 3339, read 2026-11-21.
 """
