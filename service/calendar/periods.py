@@ -7,10 +7,10 @@ they were opened are marked historic, wait for nobody and hold nobody up.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, Select, func, insert, select, union_all, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,7 @@ from service.core.spans import PeriodUnit, Span
 from service.parties import trail
 from service.parties.actors import SYSTEM, Actor
 from service.parties.platforms import Platform
+from service.runtime import db
 
 OPENED_AHEAD = timedelta(days=1)
 """The next period is opened this long before it begins, so that no event ever finds none."""
@@ -30,6 +31,23 @@ LATE_PERIODS = 2
 
 HISTORY_PERIODS_MAX = 600
 """The most periods that one request opens."""
+
+WINDOW = f"""
+SELECT {db.columns_of(period)} FROM period WHERE platform_id = %s AND state = 'open'
+UNION ALL (
+    SELECT {db.columns_of(period)} FROM period
+    WHERE platform_id = %s AND state <> 'open' AND NOT is_historic AND start_at < coalesce(
+        (SELECT min(start_at) FROM period WHERE platform_id = %s AND state = 'open' AND NOT is_historic),
+        'infinity'
+    )
+    ORDER BY start_at DESC
+    LIMIT {LATE_PERIODS}
+)
+ORDER BY start_at
+"""
+"""What `window` reads; its cost does not grow with history. Its parameters are all the platform's id."""
+
+WINDOW_PARAMETERS = 3
 
 _REACHED_AT = {"sealed": "sealed_at", "published": "published_at", "posted": "posted_at"}
 
@@ -123,28 +141,7 @@ def window(session: Session, platform_id: str) -> list[Period]:
 
     These are all open ones, and the LATE_PERIODS sealed regular ones just before the oldest open regular one.
     """
-    return [of_row(row) for row in session.execute(window_query(platform_id))]
-
-
-def window_query(platform_id: str, *beside: ColumnElement[Any]) -> Select[Any]:
-    """Select what `window` reads, and other values beside each row; its cost does not grow with history."""
-    of_platform = period.c.platform_id == platform_id
-    is_open = period.c.state == "open"
-    limit_at = (
-        select(func.min(period.c.start_at))
-        .where(of_platform, is_open, ~period.c.is_historic)
-        .scalar_subquery()
-    )
-    sealed = (
-        select(period)
-        .where(of_platform, ~is_open, ~period.c.is_historic)
-        .where(period.c.start_at < func.coalesce(limit_at, datetime.max.replace(tzinfo=UTC)))
-        .order_by(period.c.start_at.desc())
-        .limit(LATE_PERIODS)
-        .subquery()
-    )
-    both = union_all(select(period).where(of_platform, is_open), select(sealed)).subquery()
-    return select(both, *beside).order_by(both.c.start_at)
+    return [of_row(row) for row in db.rows(session, WINDOW, *(platform_id,) * WINDOW_PARAMETERS)]
 
 
 def ensure_current(session: Session, platform: Platform, now: datetime) -> Period:

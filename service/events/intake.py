@@ -35,6 +35,7 @@ from service.events.types import EventType
 from service.events.wire import Decoded, Event, Rejection
 from service.parties import creators, inputs
 from service.parties.platforms import Platform
+from service.runtime import db
 
 Channel = Literal["http", "import", "retry"]
 
@@ -50,6 +51,15 @@ ACCEPTED_BEFORE: Final = "accepted_before"
 """Marks, in a batch that repeats an earlier one's bytes, the items that the earlier one brought."""
 
 ZSTD_LEVEL: Final = 3
+
+_LOOK_UP: Final = f"""
+SELECT
+    (SELECT receipt FROM event_receipt WHERE platform_id = %s AND body_sha256 = %s) AS receipt,
+    ({types.DOCUMENTS}) AS types
+"""
+_CALENDAR: Final = f"""
+SELECT taking.*, ARRAY({creators.UNKNOWN}) AS unknown FROM ({periods.WINDOW}) AS taking ORDER BY start_at
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +162,7 @@ def _look_up(
     session: Session, platform_id: str, body_sha256: bytes
 ) -> tuple[Receipt | None, dict[str, EventType]]:
     """Read what an intake needs before it decodes: the receipt of these bytes, if any, and the types."""
-    stored = (
-        select(event_receipt.c.receipt)
-        .where(event_receipt.c.platform_id == platform_id, event_receipt.c.body_sha256 == body_sha256)
-        .scalar_subquery()
-    )
-    row = session.execute(select(stored.label("receipt"), types.documents(platform_id).label("types"))).one()
+    (row,) = db.rows(session, _LOOK_UP, platform_id, body_sha256, platform_id)
     earlier = None if row.receipt is None else _receipt_of(row.receipt, body_sha256)
     return earlier, types.of_documents(row.types)
 
@@ -167,8 +172,9 @@ def _read_calendar(session: Session, platform_id: str, decoded: Decoded) -> tupl
     if not decoded.events:
         return [], set()
     wanted = {event.data.creator for event in decoded.events.values()}
-    unknown = creators.unknown_query(platform_id, wanted).label("unknown")
-    rows = session.execute(periods.window_query(platform_id, unknown)).all()
+    window = (platform_id,) * periods.WINDOW_PARAMETERS
+    # The decoder lets no line break through.
+    rows = db.rows(session, _CALENDAR, "\n".join(wanted), platform_id, *window)
     # Without a period no event is taken, and it does not matter whose it is.
     return [periods.of_row(row) for row in rows], set(rows[0].unknown) if rows else set()
 

@@ -18,7 +18,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, literal_column, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -52,6 +52,9 @@ ATTRIBUTED_MAX: Final = 9_000_000_000_000_000
 ATTRIBUTES_MAX: Final = 16
 ATTRIBUTE_VALUES_MAX: Final = 64
 ATTRIBUTE_LENGTH_MAX: Final = 64
+
+DOCUMENTS: Final = "SELECT jsonb_agg(to_jsonb(event_type)) FROM event_type WHERE platform_id = %s"
+"""A platform's types as one value, for a statement that reads other things as well."""
 
 _MICRO_EXPONENT: Final = 6
 _UNIT: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -238,24 +241,11 @@ def get(session: Session, platform_id: str, name: str) -> EventType:
 
 def of_platform(session: Session, platform_id: str) -> dict[str, EventType]:
     """Read a platform's types by name."""
-    return of_documents(session.scalar(select(documents(platform_id))))
-
-
-def documents(platform_id: str) -> ScalarSelect[Any]:
-    """Select a platform's types as one value, for a statement that reads other things as well."""
-    members = [column for column in event_type.columns if column.name != "platform_id"]
-    pairs: list[ColumnElement[Any]] = []
-    for column in members:
-        pairs += (literal_column(f"'{column.name}'"), column)
-    return (
-        select(func.jsonb_agg(func.jsonb_build_object(*pairs)))
-        .where(event_type.c.platform_id == platform_id)
-        .scalar_subquery()
-    )
+    return of_documents(db.rows(session, f"SELECT ({DOCUMENTS}) AS types", platform_id)[0].types)
 
 
 def of_documents(rows: Iterable[Mapping[str, Any]] | None) -> dict[str, EventType]:
-    """Read what `documents` selected, by name."""
+    """Read what DOCUMENTS selected, by name."""
     return {row["name"]: _type(row) for row in rows or ()}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Text, cast, func, select
+from sqlalchemy import Text, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import bindparam
@@ -18,11 +18,12 @@ from service.runtime.vault import Vault
 
 PAGE_MAX = 500
 
-_UNKNOWN = """
+UNKNOWN = """
 SELECT wanted.id
 FROM unnest(string_to_array(%s, E'\\n')) AS wanted (id)
 WHERE NOT EXISTS (SELECT FROM creator WHERE creator.platform_id = %s AND creator.id = wanted.id)
 """
+"""Which ids are not registered: parameters are the ids as lines, and the platform's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +109,7 @@ def unknown(session: Session, platform_id: str, ids: Collection[str]) -> set[str
     # What is no line is no creator's id either.
     odd = {one for one in ids if not one or "\n" in one}
     lines = "\n".join(one for one in ids if one not in odd) if odd else "\n".join(ids)
-    return odd | {row.id for row in db.rows(session, _UNKNOWN, lines, platform_id)}
-
-
-def unknown_query(platform_id: str, ids: Collection[str]) -> ColumnElement[list[str]]:
-    """Select those of `ids` that are not registered as one array, for a statement that reads other things."""
-    wanted = func.unnest(bindparam("ids", list(ids), type_=ARRAY(Text))).column_valued("wanted")
-    is_known = select(creator.c.id).where(creator.c.platform_id == platform_id, creator.c.id == wanted)
-    unknown = select(func.array_agg(wanted)).where(~is_known.exists()).scalar_subquery()
-    return func.coalesce(unknown, cast([], ARRAY(Text)))
+    return odd | {row.id for row in db.rows(session, UNKNOWN, lines, platform_id)}
 
 
 def names(session: Session, platform_id: str, ids: Collection[str], vault: Vault) -> dict[str, str]:
