@@ -238,7 +238,7 @@ def resolve(
     )
     gone = [row.id for row in left]
     if gone:
-        _tally(session, platform_id, gone[0], count=-len(gone), size=-sum(raw_bytes[one] for one in gone))
+        _tally(session, platform_id, min(gone), count=-len(gone), size=-sum(raw_bytes[one] for one in gone))
     return len(gone)
 
 
@@ -368,7 +368,7 @@ def purge(session: Session, platform_id: str, now: datetime) -> int:
     opened = [row for row in gone if row.state == "open"]
     if opened:
         size = sum(row.kept_bytes for row in opened)
-        _tally(session, platform_id, opened[0].id, count=-len(opened), size=-size)
+        _tally(session, platform_id, min(row.id for row in opened), count=-len(opened), size=-size)
     return len(gone)
 
 
@@ -480,6 +480,7 @@ def _add(session: Session, platform_id: str, rows: Sequence[Mapping[str, Any]]) 
     before = session.execute(_totals_query(platform_id).add_columns(known.label("known"))).one()
     there = set(before.known or ())
     fresh = [row for row in rows if row["id"] not in there]
+    _renew(session, platform_id, [row for row in rows if row["id"] in there and row["code"] != CONFLICT])
     room_count, room_bytes = OPEN_MAX - before.open_count, OPEN_BYTES_MAX - before.open_bytes
     kept: list[Mapping[str, Any]] = []
     for row in fresh:
@@ -492,8 +493,9 @@ def _add(session: Session, platform_id: str, rows: Sequence[Mapping[str, Any]]) 
     if fresh:
         size = sum(len(row["raw"]) for row in kept)
         missed = len(fresh) - len(kept)
-        _tally(session, platform_id, fresh[0]["id"], count=len(kept), size=size, missed=missed)
-    _renew(session, platform_id, [row for row in rows if row["id"] in there and row["code"] != CONFLICT])
+        _tally(
+            session, platform_id, min(row["id"] for row in fresh), count=len(kept), size=size, missed=missed
+        )
 
 
 def _renew(session: Session, platform_id: str, rows: Sequence[Mapping[str, Any]]) -> None:

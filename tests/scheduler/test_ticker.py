@@ -7,17 +7,20 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session
+from werkzeug.test import Client as Asker
 
 from service.calendar import periods
 from service.closing import estimates, revenues, stages
+from service.events.quarantine import OPEN_KEPT
 from service.jobs import queue
 from service.jobs.queue import Run
+from service.parties import platforms
 from service.parties.actors import OPERATOR, SYSTEM
 from service.parties.platforms import Platform
 from service.payouts import batches, payees
 from service.payouts import payouts as payout_acts
 from service.payouts.providers.sandbox import Sandbox
-from service.runtime import db, settings
+from service.runtime import db, metrics, settings
 from service.runtime.db import Database
 from service.scheduler import ticker
 from service.wiring import System, assemble
@@ -121,6 +124,31 @@ def test_ticking_again_does_nothing_again(system: System) -> None:
     _tick(system, CLOSE + _HOUR)
 
     assert (1, 1) == (first, len(_runs(system, "close")))
+
+
+def test_quarantine_is_watched_at_every_tick_and_purged_once_a_day(system: System) -> None:
+    """How many wait and since when is a metric; the seal says how many of its period did."""
+    rejected = event("2", "teleport", START + _HOUR, "an")
+    with db.transaction(system.database) as session:
+        platform = platforms.get(session, "sen")
+    send(system.database, platform, [rejected], now=START + 2 * _HOUR)
+
+    _tick(system, CLOSE)
+    shown = Asker(metrics.application()).get("/metrics").text.splitlines()
+    found = {name: float(value) for name, value in (line.split() for line in shown if line[:4] == "quar")}
+    age_s = (CLOSE - START - 2 * _HOUR) // timedelta(seconds=1)
+    assert {"quarantine_open": 1, "quarantine_oldest_seconds": age_s} == found
+    with db.transaction(system.database) as session:
+        (sealed,) = (one for one in periods.steps(session, "sen", "2026-10") if one.state == "sealed")
+    assert 1 == sealed.detail["quarantine_open"]
+    assert [] == _runs(system, "purge_quarantine")
+
+    late = START + 2 * _HOUR + OPEN_KEPT + timedelta(days=1)
+    _tick(system, late)
+    _tick(system, late + _HOUR)
+
+    (run,) = _runs(system, "purge_quarantine")
+    assert ("done", {"event_count": 1}) == (run.state, run.result)
 
 
 def test_a_long_downtime_is_made_up_for_oldest_first(system: System) -> None:
