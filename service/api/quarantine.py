@@ -2,6 +2,7 @@
 
 import base64
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +15,10 @@ from service.api.schemas import Choice, Document, Words
 from service.core.errors import FieldError
 from service.core.spans import parse_instant
 from service.events import quarantine, retries
+from service.events.intake import Receipt
 from service.events.quarantine import Quarantined
 from service.events.retries import RETRIABLE
+from service.runtime import metrics
 
 
 class _Retry(Document):
@@ -72,6 +75,7 @@ def retry(call: Call) -> Answer:
         now=call.now,
         request_id=call.request_id,
     )
+    _count([receipt])
     return Answer(value={"quarantined": _show(_one(call)), "receipt": receipt.to_document()})
 
 
@@ -86,6 +90,7 @@ def retry_many(call: Call) -> Answer:
         now=call.now,
         request_id=call.request_id,
     )
+    _count(done.receipts)
     value = {
         "tried_count": done.tried_count,
         "retried_count": done.retried_count,
@@ -119,6 +124,12 @@ def discard(call: Call) -> Answer:
 
 def _one(call: Call) -> Quarantined:
     return quarantine.get(call.session, call.platform.id, call.parameters["quarantined"])
+
+
+def _count(receipts: Iterable[Receipt]) -> None:
+    for one in receipts:
+        if not one.is_replay:
+            metrics.ingested(one.accepted_count, len(one.rejected))
 
 
 def _after(place: Any) -> tuple[datetime, uuid.UUID] | None:

@@ -243,13 +243,16 @@ def resolve(
 
 
 def try_failed(
-    session: Session, platform_id: str, quarantined_id: UUID, rejection: Rejection, *, now: datetime
+    session: Session, platform_id: str, quarantined_id: UUID, rejection: Rejection | None, *, now: datetime
 ) -> None:
-    """Note that an event was tried again and why it was rejected this time."""
+    """Note that an event was tried again, and why its own bytes were rejected, if these were sent."""
+    reason = {}
+    if rejection is not None:
+        reason = {"code": rejection.code, "errors": _errors_document(rejection.errors)}
     session.execute(
         update(quarantine)
         .where(quarantine.c.platform_id == platform_id, quarantine.c.id == quarantined_id)
-        .values(tried_at=now, code=rejection.code, errors=_errors_document(rejection.errors))
+        .values(tried_at=now, **reason)
     )
 
 

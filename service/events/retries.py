@@ -87,7 +87,9 @@ def retry(
     body = held.raw if event is None else msgspec.json.encode(event)
     receipt = intake.receive(session, platform, body, wire.SINGLE, channel="retry", now=now)
     if receipt.rejected:
-        quarantine.try_failed(session, platform.id, held.id, receipt.rejected[0], now=now)
+        # What is wrong with a correction is in its receipt; the event's own reason stays.
+        reason = receipt.rejected[0] if event is None else None
+        quarantine.try_failed(session, platform.id, held.id, reason, now=now)
     else:
         quarantine.resolve(
             session, platform.id, [held.id], "retried", by=str(actor), batch_id=receipt.batch_id, now=now

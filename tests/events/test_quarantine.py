@@ -213,13 +213,15 @@ def test_an_event_that_is_put_right_keeps_its_id(session: Session) -> None:
     receive(session, platform, batch(known("e-1", quantity=1.5)))
     (held,) = kept(session, platform)
 
-    wrong = retry(session, platform, held, known("e-1", quantity="2"))
+    wrong = retry(session, platform, held, known("e-1", time="soon", quantity=2))
+    (tried,) = kept(session, platform)
     right = retry(session, platform, held, known("e-1", quantity=2))
 
-    assert (["/data/quantity"], 1) == (
+    assert (["/time"], 1) == (
         [one.pointer for one in wrong.rejected[0].errors],
         right.accepted_count,
     )
+    assert (held.errors, LATER) == (tried.errors, tried.tried_at)
     assert ["retried"] == [one.state for one in kept(session, platform)]
     acts = [one for one in trail.listing(session, platform.id) if one.act == "quarantine.retry"]
     assert [(0, 1), (1, 0)] == [
