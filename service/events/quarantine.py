@@ -9,10 +9,9 @@ Laws: the same bytes sent again add no row; an event leaves `open` once; the tot
 rows. Who sent what is a platform's own affair: nothing of it is logged.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -35,10 +34,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.orm import Session
 
-from service.core import ids
 from service.core.errors import Conflict, FieldError, NotFound
-from service.core.spans import Span, to_text
-from service.events import wire
+from service.core.spans import Span
+from service.events import quarantine_rows
+from service.events.quarantine_rows import CONFLICT, ConflictRow
 from service.events.tables import event_batch, quarantine, quarantine_total
 from service.events.wire import Rejection
 from service.parties.actors import SYSTEM
@@ -47,17 +46,12 @@ from service.runtime import db
 State = Literal["open", "retried", "discarded"]
 
 STATES: Final = ("open", "retried", "discarded")
-CONFLICT: Final = "conflict"
 
 OPEN_MAX: Final = 100_000
 """Open events of one platform that are kept."""
 
 OPEN_BYTES_MAX: Final = 256 * 1024 * 1024
 """Bytes of open events of one platform that are kept."""
-
-WHOLE_BYTES_MAX: Final = wire.ITEM_BYTES_MAX
-PREFIX_BYTES: Final = 1024
-"""What is kept of an event that is too long to be taken."""
 
 RESOLVED_KEPT: Final = timedelta(days=90)
 OPEN_KEPT: Final = timedelta(days=400)
@@ -122,23 +116,6 @@ class Quarantined:
     retry_batch_id: UUID | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConflictRow:
-    """An event that a seal found to differ from an earlier one of its identity.
-
-    Args:
-        event: the later one, as its columns are in the lake.
-    """
-
-    seq: int
-    position: int
-    event: Mapping[str, Any]
-    fingerprint: bytes
-    first_seq: int
-    first_position: int
-    first_fingerprint: bytes
-
-
 @dataclass(frozen=True, slots=True)
 class Totals:
     """How many events of a platform are open, how many bytes of them are kept, how many were never kept."""
@@ -163,12 +140,10 @@ def add_rejected(
     Args:
         rejected: each with the item's bytes.
     """
-    rows = [
-        _rejected_row(
-            platform_id, batch_id, _id_of(platform_id, body_sha256, media_type, one.index), one, raw, now
-        )
-        for one, raw in rejected
-    ]
+    rows = []
+    for one, raw in rejected:
+        row_id = quarantine_rows.id_of(platform_id, body_sha256, media_type, one.index)
+        rows.append(quarantine_rows.of_rejection(platform_id, batch_id, row_id, one, raw, now))
     _add(session, platform_id, rows)
 
 
@@ -185,7 +160,7 @@ def add_conflicts(session: Session, platform_id: str, rows: Iterable[ConflictRow
         )
     )
     batches = {row.seq: row.id for row in known}
-    _add(session, platform_id, [_conflict_row(platform_id, one, batches, now) for one in found])
+    _add(session, platform_id, [quarantine_rows.of_conflict(platform_id, one, batches, now) for one in found])
 
 
 def resolve_sent_again(
@@ -199,7 +174,7 @@ def resolve_sent_again(
     now: datetime,
 ) -> None:
     """Mark as retried what was rejected before and is accepted now that the same bytes were sent again."""
-    own = [_id_of(platform_id, body_sha256, media_type, index) for index in indices]
+    own = [quarantine_rows.id_of(platform_id, body_sha256, media_type, index) for index in indices]
     resolve(
         session, platform_id, own, "retried", by=str(SYSTEM), reason=SENT_AGAIN, batch_id=batch_id, now=now
     )
@@ -248,7 +223,7 @@ def try_failed(
     """Note that an event was tried again, and why its own bytes were rejected, if these were sent."""
     reason = {}
     if rejection is not None:
-        reason = {"code": rejection.code, "errors": _errors_document(rejection.errors)}
+        reason = {"code": rejection.code, "errors": quarantine_rows.errors_document(rejection.errors)}
     session.execute(
         update(quarantine)
         .where(quarantine.c.platform_id == platform_id, quarantine.c.id == quarantined_id)
@@ -296,10 +271,10 @@ def listing(
     return [_quarantined(row) for row in rows]
 
 
-def waiting(session: Session, platform_id: str, code: str, *, limit: int) -> list[Quarantined]:
-    """Read, and hold, whole open events of a code: those that were tried longest ago come first."""
-    query = (
-        select(quarantine)
+def waiting(session: Session, platform_id: str, code: str, *, limit: int) -> list[tuple[UUID, int]]:
+    """Name whole open events of a code with their sizes in bytes: those tried longest ago come first."""
+    rows = session.execute(
+        select(quarantine.c.id, quarantine.c.size_bytes)
         .where(
             quarantine.c.platform_id == platform_id,
             quarantine.c.state == "open",
@@ -313,9 +288,23 @@ def waiting(session: Session, platform_id: str, code: str, *, limit: int) -> lis
             quarantine.c.id,
         )
         .limit(limit)
+    )
+    return [(row.id, row.size_bytes) for row in rows]
+
+
+def hold(session: Session, platform_id: str, wanted: Sequence[UUID]) -> list[Quarantined]:
+    """Hold events until the transaction ends and read them, but for those that somebody else is retrying."""
+    rows = session.execute(
+        select(quarantine)
+        .where(
+            quarantine.c.platform_id == platform_id,
+            quarantine.c.id == _any(wanted),
+            quarantine.c.state == "open",
+        )
         .with_for_update(skip_locked=True)
     )
-    return [_quarantined(row) for row in session.execute(query)]
+    held = {row.id: _quarantined(row) for row in rows}
+    return [held[one] for one in wanted if one in held]
 
 
 def totals(session: Session, platform_id: str) -> Totals:
@@ -395,80 +384,6 @@ def _place() -> Any:
 
 def _any(wanted: Iterable[UUID]) -> Any:
     return func.any(bindparam(None, list(wanted), type_=ARRAY(Uuid)))
-
-
-def _id_of(platform_id: str, body_sha256: bytes, media_type: str, index: int) -> UUID:
-    """Derive the id of a rejected item: the same bytes, read in the same way, have the same one again."""
-    return ids.derived("quarantine", platform_id, body_sha256.hex(), media_type, str(index))
-
-
-def _rejected_row(
-    platform_id: str, batch_id: UUID, row_id: UUID, one: Rejection, raw: bytes, now: datetime
-) -> dict[str, Any]:
-    is_whole = len(raw) <= WHOLE_BYTES_MAX
-    source, event_id = wire.name_of(raw) if is_whole else (None, None)
-    happened_at = wire.time_of(raw) if is_whole else None
-    return {
-        "platform_id": platform_id,
-        "id": row_id,
-        "state": "open",
-        "code": one.code,
-        "errors": _errors_document(one.errors),
-        "batch_id": batch_id,
-        "position": one.index,
-        "source": source,
-        "event_id": event_id,
-        "happened_at": happened_at or now,
-        "received_at": now,
-        "raw": raw if is_whole else raw[:PREFIX_BYTES],
-        "size_bytes": len(raw),
-        "is_whole": is_whole,
-        "conflict": None,
-    }
-
-
-def _conflict_row(
-    platform_id: str, one: ConflictRow, batches: Mapping[int, UUID], now: datetime
-) -> dict[str, Any]:
-    event = one.event
-    happened_at = event["at"].replace(tzinfo=UTC)
-    data = {name: event[name] for name in ("creator", "content", "actor", "quantity")}
-    if event["attributes"] is not None:
-        data["attributes"] = json.loads(event["attributes"])
-    document = {
-        "specversion": "1.0",
-        "id": event["id"],
-        "source": event["source"],
-        "type": event["type"],
-        "time": to_text(happened_at),
-        "data": {name: value for name, value in data.items() if value is not None},
-    }
-    raw = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    first_batch = batches.get(one.first_seq)
-    return {
-        "platform_id": platform_id,
-        "id": ids.derived("conflict", platform_id, str(one.seq), str(one.position)),
-        "state": "open",
-        "code": CONFLICT,
-        "errors": _errors_document(
-            [FieldError("/id", "An event of this source and id was taken before, and it is another one.")]
-        ),
-        "batch_id": batches.get(one.seq),
-        "position": one.position,
-        "source": event["source"],
-        "event_id": event["id"],
-        "happened_at": happened_at,
-        "received_at": now,
-        "raw": raw,
-        "size_bytes": len(raw),
-        "is_whole": True,
-        "conflict": {
-            "fingerprint": one.fingerprint.hex(),
-            "first_fingerprint": one.first_fingerprint.hex(),
-            "first_batch_id": None if first_batch is None else str(first_batch),
-            "first_index": one.first_position,
-        },
-    }
 
 
 def _add(session: Session, platform_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -572,10 +487,6 @@ def _kept_bytes(session: Session, platform_id: str, wanted: Collection[UUID]) ->
         .with_for_update()
     )
     return {row.id: row.kept_bytes for row in rows}
-
-
-def _errors_document(errors: Iterable[FieldError]) -> list[dict[str, str]]:
-    return [{"pointer": one.pointer, "detail": one.detail} for one in errors]
 
 
 def _quarantined(row: Row[Any]) -> Quarantined:

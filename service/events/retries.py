@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 from service.core.errors import FieldError, Invalid
 from service.events import intake, quarantine, wire
 from service.events.intake import Receipt
-from service.events.quarantine import CONFLICT, Quarantined, QuarantineState
+from service.events.quarantine import Quarantined, QuarantineState
+from service.events.quarantine_rows import CONFLICT
 from service.parties import trail
 from service.parties.actors import Actor
 from service.parties.platforms import Platform
@@ -117,7 +118,10 @@ def retry_many(
     assert code in RETRIABLE, "other codes are refused by the caller"
     receipts: list[Receipt] = []
     tried = retried = 0
-    for part in _parts(quarantine.waiting(session, platform.id, code, limit=RETRY_MAX)):
+    for wanted in _parts(quarantine.waiting(session, platform.id, code, limit=RETRY_MAX)):
+        part = quarantine.hold(session, platform.id, wanted)
+        if not part:
+            continue
         body = b"[" + b",".join(one.raw or b"" for one in part) + b"]"
         receipt = intake.receive(session, platform, body, wire.BATCH, channel="retry", now=now)
         rejected = {one.index: one for one in receipt.rejected}
@@ -167,20 +171,19 @@ def discard(
     return quarantine.get(session, platform.id, held.id)
 
 
-def _parts(held: Sequence[Quarantined]) -> Iterator[list[Quarantined]]:
+def _parts(waiting: Sequence[tuple[UUID, int]]) -> Iterator[list[UUID]]:
     """Cut events into batches that intake takes, at most RETRY_BATCHES_MAX."""
-    part: list[Quarantined] = []
-    size_bytes, part_count = 2, 0
-    for one in held:
-        needed_bytes = one.size_bytes + 1
-        if part and size_bytes + needed_bytes > wire.BODY_BYTES_MAX:
+    part: list[UUID] = []
+    body_bytes, part_count = 2, 0
+    for one, size_bytes in waiting:
+        if part and body_bytes + size_bytes + 1 > wire.BODY_BYTES_MAX:
             yield part
             part_count += 1
             if part_count == RETRY_BATCHES_MAX:
                 return
-            part, size_bytes = [], 2
+            part, body_bytes = [], 2
         part.append(one)
-        size_bytes += needed_bytes
+        body_bytes += size_bytes + 1
     if part:
         yield part
 

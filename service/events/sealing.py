@@ -30,7 +30,7 @@ from service.core.spans import Span, local_day
 from service.events import compaction, manifest, quarantine, rows
 from service.events.lake import Lake, LakeAway
 from service.events.manifest import Kind, LakeFile
-from service.events.quarantine import ConflictRow
+from service.events.quarantine_rows import ConflictRow
 from service.parties.platforms import Platform
 from service.runtime import db, duck
 from service.runtime.db import Database

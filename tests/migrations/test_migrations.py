@@ -9,6 +9,7 @@ from sqlalchemy import create_engine, func, insert, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from service.core import ids
+from service.events import types
 from service.parties.tables import platform
 from service.runtime import db, migrations, postgres
 from service.runtime.db import Database, metadata
@@ -60,6 +61,45 @@ def test_migrating_a_filled_database_keeps_what_is_there(database_urls: Endpoint
 
     with db.transaction(database) as session:
         assert before == session.execute(text("SELECT * FROM audit_trail ORDER BY id")).all()
+
+
+def test_event_types_from_before_units_have_theirs_and_know_whether_they_are_used(empty: Endpoint) -> None:
+    """A platform that has taken events keeps what its types mean; another one may still choose."""
+    migrations.upgrade(empty.owner_url, to="0001")
+    engine = create_engine(empty.owner_url)
+    with engine.begin() as connection:
+        for platform_id in ("used", "fresh"):
+            connection.execute(insert(platform).values(_platform(platform_id)))
+            for name in ("view", "watch_second", "own"):
+                connection.execute(
+                    text("INSERT INTO event_type VALUES (:platform, :name, 'optional', 0, 7)"),
+                    {"platform": platform_id, "name": name},
+                )
+        connection.execute(
+            text(
+                "INSERT INTO event_batch (platform_id, id, received_at, channel, media_type, item_count,"
+                " accepted_count, first_at, last_at, body_sha256, body_zstd, rejections)"
+                " VALUES ('used', gen_random_uuid(), :now, 'http', 'x', 1, 1, :now, :now, '', '', '[]')"
+            ),
+            {"now": NOW},
+        )
+    migrations.upgrade(empty.owner_url)
+
+    database = db.connect(empty.app_url, application_name="test")
+    with db.transaction(database) as session:
+        used, fresh = types.of_platform(session, "used"), types.of_platform(session, "fresh")
+    db.close(database)
+    engine.dispose()
+
+    assert {"view": "view", "watch_second": "second", "own": "count"} == {
+        name: one.unit for name, one in used.items()
+    }
+    assert used == fresh
+    assert {"engagement"} == {one.kind for one in used.values()}
+    assert ({True}, {False}) == (
+        {one.is_used for one in used.values()},
+        {one.is_used for one in fresh.values()},
+    )
 
 
 def test_the_tables_in_the_code_are_those_of_the_schema(database_urls: Endpoint) -> None:
