@@ -274,7 +274,7 @@ def _less(one: Quota, other: Quota) -> Quota:
 
 
 def _standing(purse: _Purse, now: datetime) -> Standing:
-    renews_in = window_of(now) + WINDOW - now
+    renews_in = max(window_of(now), purse.window_at) + WINDOW - now
     left = _plus(purse.held, purse.unleased)
     # Whole seconds, rounded up: whoever waits that long finds the next minute begun.
     return Standing(purse.limit, left, max(1, -(-renews_in // timedelta(seconds=1))))
