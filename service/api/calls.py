@@ -9,6 +9,7 @@ from typing import Any
 from flask import Request
 from marshmallow import Schema
 from sqlalchemy.orm import Session
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.api import paging, schemas, strict_json
 from service.api.answers import JSON_TYPE, Answer, instant
@@ -141,8 +142,11 @@ def read_body(request: Request, operation: Operation) -> Body:
     limit = operation.size_bytes_max
     if (request.content_length or 0) > limit:
         raise _too_large(operation)
-    # One byte more than the limit tells a body that is too large without holding all of it.
-    content = request.stream.read(limit + 1)
+    try:
+        # One byte more than the limit tells a body that is too large without holding all of it.
+        content = request.stream.read(limit + 1)
+    except RequestEntityTooLarge:
+        raise _too_large(operation) from None
     if len(content) > limit:
         raise _too_large(operation)
     if content and not operation.media_types:

@@ -14,6 +14,7 @@ from typing import Final
 
 import h11
 from gunicorn.http.unreader import Unreader
+from werkzeug.exceptions import RequestEntityTooLarge
 
 HEAD_BYTES_MAX: Final = 65_536
 """Of request line and headers; the server's own limits are narrower, and name what is too long."""
@@ -98,15 +99,28 @@ class Reading:
 
 
 class Bytes(Unreader):  # type: ignore[misc]
-    """What the server's own parser reads a request from, in the place of a socket: it is all there."""
+    """What the server's own parser reads a request from, in the place of a socket: it is all there.
 
-    def __init__(self, request: bytes) -> None:
+    Args:
+        is_cut: the body ends here only because the rest was not waited for; who reads on is told.
+    """
+
+    def __init__(self, request: bytes, *, is_cut: bool = False) -> None:
         super().__init__()
         self._stream = io.BytesIO(request)
+        self._is_cut = is_cut
 
     def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
-        """Read so many bytes, or some; none at the end."""
-        return self._stream.read(size if size is not None and size >= 0 else read_ahead or HEAD_BYTES_MAX)
+        """Read so many bytes, or some; none at the end.
+
+        Raises:
+            RequestEntityTooLarge: the request was cut, so that its beginning is never taken for the whole.
+        """
+        wanted = size if size is not None and size >= 0 else read_ahead or HEAD_BYTES_MAX
+        data = self._stream.read(wanted)
+        if self._is_cut and wanted and not data:
+            raise RequestEntityTooLarge
+        return data
 
     def unread(self, data: bytes) -> None:
         """Give back the end of what was just read."""

@@ -213,7 +213,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         request, conn.rest = reading.take(progress)
         conn.reading, conn.is_whole = None, progress is Progress.WHOLE
         conn.parser = RequestParser(self.cfg, (), conn.client)
-        conn.parser.unreader = Bytes(request)
+        conn.parser.unreader = Bytes(request, is_cut=reading.has_head and not conn.is_whole)
         return progress
 
     def _receive(self, conn: Connection) -> bytes | None:

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.server.reading import CHUNKS_MAX, Bytes, Progress, Reading
 from service.server.writing import Outbox
@@ -99,6 +100,15 @@ def test_what_is_unread_is_read_again(data, sizes) -> None:
         found += piece[: len(piece) // 2]
 
     assert data == found + source.take_buffered()
+
+
+def test_a_request_that_was_cut_never_looks_whole() -> None:
+    """Who reads on is told; one that is whole just ends."""
+    cut, whole = Bytes(b"abc", is_cut=True), Bytes(b"abc")
+
+    assert (b"abc", b"abc", b"") == (cut.read(10), whole.read(10), whole.read(10))
+    with pytest.raises(RequestEntityTooLarge):
+        cut.read(1)
 
 
 def test_an_answer_leaves_in_order_whatever_the_socket_takes(tmp_path) -> None:
