@@ -6,7 +6,8 @@ silent, holds a thread; what all unfinished requests and answers of a process ho
 whoever takes longest makes room; requests of one connection are answered one after another, in their order.
 
 What stands under "in a thread" runs there, and owns its connection meanwhile; everything else runs in the
-loop's own thread.
+loop's own thread. A look at the sockets tells of many at once: whoever was let go on account of one of them
+may still be told of, and is in no phase any more.
 """
 
 import errno
@@ -155,6 +156,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def on_client_socket_readable(self, conn: Connection, client: Outbox) -> None:
         """Begin another request on a connection that was kept."""
+        if conn not in self.keepalived_conns:
+            return
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         conn.reading = Reading(self.patience.body_bytes_max)
@@ -266,6 +269,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._resume()
 
     def _on_writable(self, conn: Connection, _client: Outbox) -> None:
+        if conn not in self.drains:
+            return
         try:
             conn.moved(conn.sock.flush())
         except OSError:
@@ -303,7 +308,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_lingering, conn))
 
     def _on_lingering(self, conn: Connection, _client: Outbox) -> None:
-        if self._receive(conn) == b"":
+        if conn in self.lingers and self._receive(conn) == b"":
             self._end(conn)
 
     # Patience.
@@ -317,7 +322,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         for conn in list(self.readings):
             self._judge(conn, now_s)
         for conn in list(self.drains):
-            if now_s - conn.moved_at_s > self.patience.reader_silence_s or conn.is_slow(now_s, self.patience):
+            is_silent = now_s - conn.moved_at_s > self._while_alive(self.patience.reader_silence_s)
+            if is_silent or conn.is_slow(now_s, self.patience):
                 self._tell("reader-given-up", conn)
                 self._end(conn)
         for conn in list(self.lingers):
@@ -331,15 +337,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         waited_s = now_s - conn.begun_at_s
         if not reading.size_bytes:
             # Nothing was asked, so there is nothing to answer.
-            if waited_s > (self.patience.silence_s if self.alive else self.patience.linger_s):
+            if waited_s > self._while_alive(self.patience.silence_s):
                 self._end(conn)
             return
         is_late = not reading.has_head and waited_s > self.patience.head_s
-        if is_late or now_s - conn.moved_at_s > self.patience.silence_s or conn.is_slow(now_s, self.patience):
-            detail = (
-                "The rest of the request did not come in time; send it again on a better line, or smaller."
-            )
-            self._refuse(conn, TooSlow(detail))
+        is_silent = now_s - conn.moved_at_s > self._while_alive(self.patience.silence_s)
+        if is_late or is_silent or conn.is_slow(now_s, self.patience):
+            self._refuse(conn, TooSlow("The rest of the request did not come in time; send it again."))
+
+    def _while_alive(self, seconds: float) -> float:
+        """Give a time to wait; much less of it once this process shall stop."""
+        return seconds if self.alive else min(seconds, self.patience.linger_s)
 
     def _refuse(self, conn: Connection, fault: Fault) -> None:
         """Answer a request that is not whole with a problem, and end its connection."""
