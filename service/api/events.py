@@ -64,10 +64,13 @@ def _receive(call: Call) -> tuple[Receipt, bytes]:
     coding = inflating.coding_of(call.body.coding)
     if coding is None:
         raise _unknown_coding(call.operation.media_types)
-    content = inflating.inflate(call.body.content, coding, size_bytes_max=call.operation.size_bytes_max)
+    sent = call.body.content
+    # As sent first, so that damage and bombs are not free; then what unpacking added.
+    throttle.spend(quota, platform.id, size_bytes=len(sent), now=call.now)
+    content = inflating.inflate(sent, coding, size_bytes_max=call.operation.size_bytes_max)
     if not content:
         raise Unreadable("The body is empty; send at least one event.")
-    throttle.spend(quota, platform.id, size_bytes=len(content), now=call.now)
+    throttle.spend(quota, platform.id, size_bytes=max(0, len(content) - len(sent)), now=call.now)
     receipt = intake.receive(
         call.session,
         platform,
