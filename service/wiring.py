@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.closing.tools import Tools
 from service.core.errors import Fault, Unavailable
 from service.events.lake import Lake
+from service.events.throttle import Quota, Throttle
 from service.parties import creators, platforms
 from service.payouts.providers.base import Provider
 from service.payouts.providers.sandbox import Sandbox
@@ -59,6 +60,7 @@ class System:
     lake: Lake
     vault: Vault
     provider: Provider
+    throttle: Throttle
     pepper: bytes = field(repr=False)
     make_engine: "Callable[[], Engine]"
 
@@ -93,6 +95,7 @@ def assemble(settings: Settings, database: Database) -> System:
         lake=lake,
         vault=Vault(keys.encryption_keys),
         provider=Sandbox(database=database),
+        throttle=Throttle(database, Quota(settings.events_per_minute, settings.event_bytes_per_minute)),
         pepper=keys.secret_key.encode(),
         make_engine=lambda: _engine(settings.var_dir, lake),
     )

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Request
 from marshmallow import Schema
 from sqlalchemy.orm import Session
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.api import paging, schemas, strict_json
 from service.api.answers import JSON_TYPE, Answer, instant
@@ -17,6 +18,7 @@ from service.api.contract import Operation
 from service.api.paging import Page
 from service.api.problems import UnsupportedMediaType
 from service.core.errors import TooLarge, Unreadable
+from service.events import wire
 from service.jobs import queue
 from service.jobs.queue import Run
 from service.parties import staff, trail
@@ -27,10 +29,11 @@ from service.wiring import System
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """The bytes of a request and what they claim to be."""
+    """The bytes of a request and what they claim to be; coding is the Content-Encoding header."""
 
     content: bytes
     media_type: str
+    coding: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class Call:
     Args:
         parameters: of path and query, read as the contract says.
         accept: the Accept header.
+        prefer: the Prefer headers.
     """
 
     system: System
@@ -51,6 +55,7 @@ class Call:
     body: Body
     accept: str
     request_id: str
+    prefer: tuple[str, ...] = ()
 
     @property
     def platform(self) -> Platform:
@@ -135,27 +140,39 @@ def read_body(request: Request, operation: Operation) -> Body:
     if operation.method == "GET":
         return nothing
     limit = operation.size_bytes_max
-    too_large = TooLarge(
-        f"The body is larger than the {limit} bytes that this operation takes.", size_bytes_max=limit
-    )
     if (request.content_length or 0) > limit:
-        raise too_large
-    # One byte more than the limit tells a body that is too large without holding all of it.
-    content = request.stream.read(limit + 1)
+        raise _too_large(operation)
+    try:
+        # One byte more than the limit tells a body that is too large without holding all of it.
+        content = request.stream.read(limit + 1)
+    except RequestEntityTooLarge:
+        raise _too_large(operation) from None
     if len(content) > limit:
-        raise too_large
+        raise _too_large(operation)
     if content and not operation.media_types:
         raise Unreadable("This operation takes no body; send none.")
     if not content and not operation.is_body_needed:
         return nothing
-    packing = request.headers.get("Content-Encoding", "identity").lower()
+    packing = request.headers.get("Content-Encoding", "")
+    is_packed = packing.lower() not in {"", "identity"} and not operation.is_packing_taken
     charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if request.mimetype not in operation.media_types or packing != "identity" or charset != "utf-8":
+    if request.mimetype not in operation.media_types or is_packed or charset not in {"utf-8", "utf8"}:
         raise UnsupportedMediaType(
-            f"Send the body as {' or '.join(operation.media_types)}, in UTF-8 and unpacked.",
+            f"Send the body as {' or '.join(operation.media_types)}, in UTF-8"
+            f"{'.' if operation.is_packing_taken else ' and unpacked.'}",
             media_types=list(operation.media_types),
         )
-    return Body(content=content, media_type=request.mimetype)
+    return Body(content=content, media_type=request.mimetype, coding=packing)
+
+
+def _too_large(operation: Operation) -> TooLarge:
+    limit = operation.size_bytes_max
+    limits: Mapping[str, Any] = wire.LIMITS if operation.is_packing_taken else {"body_bytes_max": limit}
+    return TooLarge(
+        f"The body is larger than the {limit} bytes that this operation takes; /v1/limits names the limits.",
+        **limits,
+        limits="/v1/limits",
+    )
 
 
 def job(run: Run) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from typing import Any, Final
 import yaml
 
 import service
-from service.api import idempotency
+from service.api import idempotency, inflating, preferences
 from service.api.parameters import Parameter
 from service.api.strict_json import SIZE_MAX_BYTES
 from service.parties.scopes import SCOPES
 
 METHODS: Final = ("get", "put", "post", "delete", "patch")
 SIZE_MEMBER: Final = "x-size-bytes-max"
+PACKING_MEMBER: Final = "x-content-codings"
 
 _FILE: Final = Path(service.__file__).resolve().parent / "openapi.yaml"
 """In the repository a link to the file at its top level; in a wheel the file itself."""
@@ -40,6 +41,7 @@ class Operation:
         scopes: what a key needs to hold, all of them; None for an operation that takes no key.
         media_types: of the body; none for an operation that takes no body.
         is_body_needed: whether the body may not be left out.
+        is_packing_taken: whether the body may come in a content coding.
         needs_key: whether it takes an Idempotency-Key, which is then required.
     """
 
@@ -51,6 +53,7 @@ class Operation:
     media_types: tuple[str, ...]
     is_body_needed: bool
     size_bytes_max: int
+    is_packing_taken: bool
     needs_key: bool
 
     @property
@@ -132,8 +135,13 @@ def _operation(
     body = resolve(document, item.get("requestBody", {}))
     headers = [one["name"] for one in parameters if one["in"] == "header"]
     name = item["operationId"]
-    if headers not in ([], [idempotency.HEADER]):
+    if headers not in ([], [idempotency.HEADER], [inflating.HEADER, preferences.HEADER]):
         raise ContractBroken(f"{name}: no code reads the headers {headers}.")
+    codings = body.get(PACKING_MEMBER, [])
+    if codings not in ([], list(inflating.CODINGS)) or bool(codings) != (inflating.HEADER in headers):
+        raise ContractBroken(
+            f"{name}: no code unpacks {codings}, or the header {inflating.HEADER} is missing."
+        )
     placed = set(re.findall(r"{(\w+)}", path))
     if placed != {one["name"] for one in parameters if one["in"] == "path"}:
         raise ContractBroken(f"{name}: the path {path} and its parameters differ.")
@@ -155,7 +163,8 @@ def _operation(
         media_types=tuple(body.get("content", ())),
         is_body_needed=body.get("required", False),
         size_bytes_max=body.get(SIZE_MEMBER, SIZE_MAX_BYTES),
-        needs_key=bool(headers),
+        is_packing_taken=bool(codings),
+        needs_key=idempotency.HEADER in headers,
     )
 
 

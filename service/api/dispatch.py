@@ -12,7 +12,7 @@ import structlog
 from flask import Blueprint, Response, g, request, send_file
 from sqlalchemy.orm import Session
 
-from service.api import authentication, calls, idempotency, parameters
+from service.api import authentication, calls, idempotency, parameters, preferences
 from service.api.answers import Answer
 from service.api.calls import Body, Call
 from service.api.contract import Contract, Operation, bind
@@ -89,6 +89,7 @@ def _act(
         body=body,
         accept=request.headers.get("Accept", ""),
         request_id=g.request_id,
+        prefer=tuple(request.headers.getlist(preferences.HEADER)),
     )
     if not operation.needs_key:
         return view(call)

@@ -28,6 +28,7 @@ KEPT_DAYS: Final = 30
 """How long an answer is kept at least."""
 
 FORGOTTEN_AT_ONCE: Final = 10
+RETRY_AFTER_S: Final = 1
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -52,6 +53,11 @@ class KeyInFlight(Conflict):
 
     slug = "idempotency-key-in-flight"
     title = "A request with this Idempotency-Key is at work"
+
+    def __init__(self, detail: str) -> None:
+        """Take the sentence; the other request is soon done."""
+        super().__init__(detail)
+        self.headers = {"Retry-After": str(RETRY_AFTER_S)}
 
 
 def key_of(headers: Headers) -> str:

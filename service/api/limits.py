@@ -1,18 +1,20 @@
 """The bounds of what one request may carry, as data."""
 
-from service.api import paging, strict_json
+from service.api import inflating, paging, strict_json
 from service.api.answers import Answer
 from service.api.calls import Call
 from service.calendar import periods
-from service.events import intake, wire
+from service.events import intake, throttle, wire
 
 
 def get(call: Call) -> Answer:
     """Name every limit that a client can run into."""
+    quota = throttle.limit_of(call.session, call.platform.id, call.system.throttle.default)
     events = {
-        "items_max": wire.ITEMS_MAX,
-        "body_bytes_max": wire.BODY_BYTES_MAX,
-        "item_bytes_max": wire.ITEM_BYTES_MAX,
+        **wire.LIMITS,
+        "events_per_minute": quota.events,
+        "bytes_per_minute": quota.size_bytes,
+        "content_codings": list(inflating.CODINGS),
         "future_tolerance_s": int(intake.FUTURE_TOLERANCE.total_seconds()),
         "late_periods": periods.LATE_PERIODS,
     }

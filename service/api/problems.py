@@ -122,6 +122,7 @@ def response(fault: Fault, *, instance: str, request_id: str) -> Response:
         made.headers["WWW-Authenticate"] = 'Bearer realm="benefit-ledger"'
     if fault.status == 503:
         made.headers["Retry-After"] = str(RETRY_AFTER_S)
+    made.headers.update(fault.headers)
     return made
 
 

@@ -9,6 +9,7 @@ from service.api import strict_json
 from service.cli import options
 from service.cli.terminal import command, show
 from service.closing import onboarding
+from service.events import throttle
 from service.parties import creators, keys, links, partners, platforms
 from service.parties import staff as staff_acts
 from service.parties.actors import OPERATOR
@@ -105,6 +106,34 @@ def platform_list(as_json: bool) -> None:
     with options.acted() as (_, session, _now):
         found = platforms.listing(session)
     show(found, as_json, columns=["id", "name", "currency", "time_zone", "period_unit", "created_at"])
+
+
+@command(platform, "limit")
+@click.argument("platform_id", metavar="ID")
+@click.option("--events-per-minute", type=int, help="Events in a minute; without it: as it is.")
+@click.option("--bytes-per-minute", type=int, help="Bytes in a minute, unpacked; without it: as it is.")
+def platform_limit(
+    platform_id: str, events_per_minute: int | None, bytes_per_minute: int | None, as_json: bool
+) -> None:
+    """Set how much a platform may send in a minute, or show it."""
+    with options.acted() as (system, session, now):
+        default = system.throttle.default
+        platforms.get(session, platform_id)
+        limit = throttle.limit_of(session, platform_id, default)
+        if events_per_minute is not None or bytes_per_minute is not None:
+            wanted = throttle.Quota(
+                limit.events if events_per_minute is None else events_per_minute,
+                limit.size_bytes if bytes_per_minute is None else bytes_per_minute,
+            )
+            limit = throttle.set_limit(session, platform_id, wanted, default=default, actor=OPERATOR, now=now)
+    show(
+        {
+            "platform": platform_id,
+            "events_per_minute": limit.events,
+            "bytes_per_minute": limit.size_bytes,
+        },
+        as_json,
+    )
 
 
 @command(key, "create")

@@ -23,7 +23,7 @@ class Fault(Exception):  # noqa: N818 — a fault is expected; an error would be
     """An expected refusal; each kind has an HTTP status, a kebab-case type slug and a title.
 
     `detail` is a sentence naming the field, the reason and the remedy; `errors` names each wrong field;
-    `extra` holds further members of the problem document (JSON values).
+    `extra` holds further members of the problem document (JSON values), `headers` further ones of an answer.
     """
 
     status: ClassVar[int]
@@ -35,6 +35,7 @@ class Fault(Exception):  # noqa: N818 — a fault is expected; an error would be
         self.detail = detail
         self.errors = tuple(errors)
         self.extra = extra
+        self.headers: dict[str, str] = {}
 
 
 class Unreadable(Fault):

@@ -14,8 +14,8 @@ and none of them costs more as periods, batches, receipts or creators become man
 
 import uuid
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -66,7 +66,8 @@ SELECT taking.*, ARRAY({creators.UNKNOWN}) AS unknown FROM ({periods.WINDOW}) AS
 class Receipt:
     """What the sender is told: every item is accepted, or named among the rejected.
 
-    `taken_count` says how many of the accepted items this very request brought; a replay brings none.
+    `taken_count` says how many of the accepted items this very request brought, and `taken_ids` which, by
+    index; a replay brings none.
     """
 
     batch_id: uuid.UUID
@@ -77,6 +78,7 @@ class Receipt:
     rejected: tuple[Rejection, ...]
     taken_count: int
     is_replay: bool
+    taken_ids: Mapping[int, str] = field(default_factory=dict)
 
     def to_document(self) -> dict[str, Any]:
         """Write the receipt as JSON values."""
@@ -91,13 +93,21 @@ class Receipt:
 
 
 def receive(
-    session: Session, platform: Platform, body: bytes, media_type: str, *, channel: Channel, now: datetime
+    session: Session,
+    platform: Platform,
+    body: bytes,
+    media_type: str,
+    *,
+    channel: Channel,
+    now: datetime,
+    admit: Callable[[int], None] = lambda _: None,
 ) -> Receipt:
     """Take a batch: judge each item, append the body, give the receipt.
 
     Args:
         body: as sent, without transfer or content coding.
         media_type: the Content-Type header.
+        admit: is told how many items are to be judged, and may refuse them; a replay judges none.
 
     Raises:
         UnknownMediaType, TooLarge, Unreadable: as `wire.decode` says; nothing is stored.
@@ -110,6 +120,7 @@ def receive(
     if earlier is not None and _is_final(earlier, kind):
         return earlier
     decoded = wire.decode(body, kind, known)
+    admit(decoded.item_count)
     body_zstd = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(body)
     # Everything above is work of this process alone. From here to the end of the transaction a seal waits.
     seal_lock.share(session, platform.id)
@@ -131,6 +142,7 @@ def receive(
         rejected=tuple(decoded.rejected),
         taken_count=len(decoded.events),
         is_replay=False,
+        taken_ids={index: event.id for index, event in decoded.events.items()},
     )
     events, is_repeat = decoded.events, False
     if not _write_receipt(session, platform.id, receipt):
@@ -296,7 +308,13 @@ def _merge(earlier: Receipt, fresh: Receipt, decoded: Decoded) -> tuple[Receipt,
     rejected = tuple(one for one in fresh.rejected if one.index in open_before)
     accepted_count = decoded.item_count - len(rejected)
     brought = {index: event for index, event in decoded.events.items() if index in open_before}
-    receipt = replace(fresh, rejected=rejected, accepted_count=accepted_count, taken_count=len(brought))
+    receipt = replace(
+        fresh,
+        rejected=rejected,
+        accepted_count=accepted_count,
+        taken_count=len(brought),
+        taken_ids={index: event.id for index, event in brought.items()},
+    )
     return receipt, brought
 
 

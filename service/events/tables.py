@@ -129,6 +129,26 @@ quarantine_total = Table(
     Column("missed_count", BigInteger, nullable=False, doc="Events that were beyond the limit."),
 )
 
+platform_limit = Table(
+    "platform_limit",
+    metadata,
+    Column("platform_id", Text, ForeignKey("platform.id"), primary_key=True),
+    Column("events_per_minute", BigInteger, nullable=False),
+    Column("bytes_per_minute", BigInteger, nullable=False),
+    CheckConstraint("events_per_minute > 0 AND bytes_per_minute > 0", name="positive"),
+)
+
+event_quota = Table(
+    "event_quota",
+    metadata,
+    Column("platform_id", Text, ForeignKey("platform.id"), primary_key=True),
+    Column("window_at", Instant, nullable=False, doc="The start of the minute that the counts are of."),
+    Column("events_leased", BigInteger, nullable=False),
+    Column("bytes_leased", BigInteger, nullable=False),
+    # What is spent of a minute is worth nothing after it: no log, no flush.
+    prefixes=["UNLOGGED"],
+)
+
 compacted = Table(
     "compacted",
     metadata,

@@ -34,6 +34,13 @@ ID_LENGTH_MAX: Final = 64
 SOURCE_LENGTH_MAX: Final = 128
 IGNORED_LENGTH_MAX: Final = 1024
 
+LIMITS: Final[Mapping[str, int]] = {
+    "items_max": ITEMS_MAX,
+    "body_bytes_max": BODY_BYTES_MAX,
+    "item_bytes_max": ITEM_BYTES_MAX,
+}
+"""What a client has to know to cut its batches, by the names under which it is told."""
+
 SEPARATORS_MAX: Final = 1_000_000
 """Commas (or line ends) of a body: more would make so many items that they fill the memory uncounted."""
 
@@ -246,6 +253,11 @@ def time_of(item: bytes) -> datetime | None:
     return time if _FIRST_AT <= time < _END_AT else None
 
 
+def ids(body: bytes, media_type: str) -> list[str | None]:
+    """Read what the items of a body that intake judged before are called; None where that is not usable."""
+    return [_id_of(bytes(item)) for item in _cut(body, media_type)]
+
+
 def media_type_of(header: str) -> str:
     """Name the kind of body that a Content-Type header announces.
 
@@ -273,9 +285,7 @@ def _cut(body: bytes, media_type: str) -> Sequence[Raw | bytes]:
     """Cut a body into its items, unread."""
     cut = _CUTS[media_type_of(media_type)]
     if len(body) > BODY_BYTES_MAX:
-        raise TooLarge(
-            f"The body has {len(body)} bytes; send at most {BODY_BYTES_MAX} at a time.", limit=BODY_BYTES_MAX
-        )
+        raise TooLarge(f"The body has {len(body)} bytes; send at most {BODY_BYTES_MAX} at a time.")
     try:
         items = cut(body)
     except RecursionError:
@@ -284,9 +294,7 @@ def _cut(body: bytes, media_type: str) -> Sequence[Raw | bytes]:
         reason = _printable(str(fault))
         raise Unreadable(f"The body is not what its Content-Type says: {reason}.") from None
     if len(items) > ITEMS_MAX:
-        raise TooLarge(
-            f"The body has {len(items)} events; send at most {ITEMS_MAX} at a time.", limit=ITEMS_MAX
-        )
+        raise TooLarge(f"The body has {len(items)} events; send at most {ITEMS_MAX} at a time.")
     return items
 
 
@@ -311,7 +319,6 @@ def _check_separators(count: int) -> None:
     if count > SEPARATORS_MAX:
         raise TooLarge(
             f"The body has more than {SEPARATORS_MAX} commas or lines; send at most {ITEMS_MAX} events.",
-            limit=ITEMS_MAX,
         )
 
 

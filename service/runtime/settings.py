@@ -79,6 +79,8 @@ class Settings:
     secret_key: str | None = field(repr=False)
     encryption_keys: tuple[str, ...] | None = field(repr=False)
     web_workers: int
+    events_per_minute: int
+    event_bytes_per_minute: int
     scheduler_interval_s: int
     log_level: str
 
@@ -403,7 +405,7 @@ def _parse_lake_url(text: str) -> str:
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) <= 9 and low <= int(text) <= high):
+        if not (text.isascii() and text.isdigit() and len(text) <= 15 and low <= int(text) <= high):
             msg = f"{text!r} is no whole number from {low} to {high}. Set one, or unset it for the default."
             raise ValueError(msg)
         return int(text)
@@ -518,6 +520,18 @@ SETTINGS: tuple[Setting, ...] = (
         default="{CPU_COUNT}",
         meaning="Processes that answer requests, 1 to 256.",
         parse=_whole(1, 256),
+    ),
+    Setting(
+        name="EVENTS_PER_MINUTE",
+        default="60000000",
+        meaning="Events that a platform without a limit of its own may send in a minute, 10000 or more.",
+        parse=_whole(10_000, 10**15 - 1),
+    ),
+    Setting(
+        name="EVENT_BYTES_PER_MINUTE",
+        default="17179869184",
+        meaning="Bytes of events, unpacked, that such a platform may send in a minute, 8 MiB or more.",
+        parse=_whole(8 * 1024 * 1024, 10**15 - 1),
     ),
     Setting(
         name="SCHEDULER_INTERVAL_S",

@@ -176,7 +176,8 @@ def test_a_post_without_a_usable_idempotency_key_is_refused(
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "application/json; charset=utf-16"},
         {"Content-Type": ""},
-        {"Content-Encoding": "gzip"},
+        {"Content-Encoding": "br"},
+        {"Content-Encoding": "gzip, zstd"},
     ],
     ids=str,
 )
@@ -188,6 +189,14 @@ def test_a_body_of_another_kind_is_refused(
 
     assert (415, "unsupported-media-type") == problem(response)
     assert list(operation.media_types) == json.loads(response.data)["media_types"]
+
+
+@pytest.mark.parametrize("operation", WITH_JSON, ids=name)
+def test_documents_are_not_taken_packed(client: Client, world: World, operation: Operation) -> None:
+    """Only batches of events are large enough for it to matter."""
+    response = send(client, operation, world, headers={"Content-Encoding": "gzip"})
+
+    assert (415, "unsupported-media-type") == problem(response)
 
 
 @pytest.mark.parametrize("operation", WITH_JSON, ids=name)

@@ -14,7 +14,7 @@ import yaml
 from openapi_spec_validator import validate
 
 import service
-from service.api import contract, idempotency, nouns, paging, strict_json
+from service.api import contract, idempotency, inflating, nouns, paging, strict_json
 from service.api.contract import Contract, ContractBroken
 from service.calendar.tables import STATES
 from service.core.errors import catalogue
@@ -124,7 +124,7 @@ def test_a_list_of_words_is_the_code_s_own(name: str) -> None:
 def test_words_within_schemas_are_the_code_s_own() -> None:
     """The same for words that stand in one place only."""
     platform = SCHEMAS["PlatformRequest"]["properties"]
-    receipt = SCHEMAS["Receipt"]["properties"]["items"]["items"]["properties"]
+    receipt = SCHEMAS["ReceiptItem"]["properties"]
 
     assert list(platforms.LOCALES) == platform["locale"]["enum"]
     assert list(platforms.PERIOD_UNITS) == platform["period_unit"]["enum"]
@@ -143,6 +143,7 @@ def test_limits_are_the_code_s_own() -> None:
     assert (paging.LIMIT_MAX, paging.LIMIT_DEFAULT) == (limit["maximum"], limit["default"])
     assert (wire.BODY_BYTES_MAX, wire.ITEMS_MAX) == (events[contract.SIZE_MEMBER], batch["maxItems"])
     assert {wire.BATCH, wire.SINGLE, wire.LINES} == set(events["content"])
+    assert list(inflating.CODINGS) == events[contract.PACKING_MEMBER]
     assert strict_json.INTEGER_MAX == SCHEMAS["AmountMinor"]["maximum"] == -SCHEMAS["AmountMinor"]["minimum"]
 
 

@@ -87,6 +87,7 @@ def test_a_request_whose_key_is_at_work_is_refused(client: Client, world: World)
         during.status_code,
         json.loads(during.data)["type"],
     )
+    assert during.headers["Retry-After"].isdecimal()
     assert 201 == after.status_code
 
 

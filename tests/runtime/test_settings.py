@@ -43,6 +43,8 @@ def test_nothing_set_means_the_embedded_database_on_this_machine() -> None:
         secret_key=None,
         encryption_keys=None,
         web_workers=len(os.sched_getaffinity(0)),
+        events_per_minute=60_000_000,
+        event_bytes_per_minute=17_179_869_184,
         scheduler_interval_s=5,
         log_level="info",
     )
@@ -65,6 +67,8 @@ def test_everything_set_is_read(tmp_path: Path) -> None:
         "SECRET_KEY": KEY,
         "ENCRYPTION_KEYS": f"{FERNET}, {OTHER_FERNET}",
         "WEB_WORKERS": "256",
+        "EVENTS_PER_MINUTE": "10000",
+        "EVENT_BYTES_PER_MINUTE": "8388608",
         "SCHEDULER_INTERVAL_S": "3600",
         "LOG_LEVEL": "WARNING",
     }
@@ -81,6 +85,8 @@ def test_everything_set_is_read(tmp_path: Path) -> None:
         secret_key=KEY,
         encryption_keys=(FERNET, OTHER_FERNET),
         web_workers=256,
+        events_per_minute=10_000,
+        event_bytes_per_minute=8_388_608,
         scheduler_interval_s=3600,
         log_level="warning",
     )

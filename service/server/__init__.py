@@ -1,4 +1,4 @@
-"""The web server: gunicorn with threads, so that a slow client holds a thread and nobody else.
+"""The web server: gunicorn with threads, and a worker in which a slow client holds nobody, not even a thread.
 
 Workers connect to the database after the fork; the master holds no connection. Metrics of all workers are
 summed in files (prometheus_client's multi-process mode) and served on an address of their own.
@@ -13,6 +13,7 @@ from gunicorn.app.base import BaseApplication
 
 from service.runtime import metrics
 from service.runtime.settings import Settings
+from service.server.worker import Patience, Worker
 
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
@@ -40,12 +41,14 @@ class _Application(BaseApplication):  # type: ignore[misc]
         return self._load_app()
 
 
-def serve(settings: Settings, load_app: Callable[[], Flask]) -> None:
+def serve(settings: Settings, load_app: Callable[[], Flask], *, patience: Patience | None = None) -> None:
     """Serve until the process is told to stop.
 
     Args:
         load_app: makes the application; called in every worker.
+        patience: how long clients are waited for.
     """
+    waits = patience or Patience()
     metrics.share(settings.var_dir)
     shown: list[WSGIServer] = []
 
@@ -62,7 +65,8 @@ def serve(settings: Settings, load_app: Callable[[], Flask]) -> None:
         {
             "bind": str(settings.bind),
             "workers": settings.web_workers,
-            "worker_class": "gthread",
+            "worker_class": type("PatientWorker", (Worker,), {"patience": waits}),
+            "worker_connections": waits.connections_max,
             "threads": THREADS,
             "graceful_timeout": GRACEFUL_TIMEOUT_S,
             "timeout": 60,
