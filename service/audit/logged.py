@@ -18,7 +18,10 @@ from service.parties.platforms import Platform
 
 
 def batches(session: Session, platform: Platform, notes: Notes) -> None:
-    """Each batch holds the bytes that were sent, and a verdict for each of their items."""
+    """Each batch of the log holds the bytes that were sent, and a verdict for each of their items.
+
+    What is kept of it beside the lake says the same; of one that has left the log it is all there is.
+    """
     expand = zstandard.ZstdDecompressor().decompress
     for row in stream(session, platform.id, _BATCHES):
         notes.see()
@@ -28,6 +31,7 @@ def batches(session: Session, platform: Platform, notes: Notes) -> None:
             found = "no bytes, as the body is damaged"
         notes.compare(f"batch {row.seq} body", bytes(row.body_sha256).hex(), found)
         notes.compare(f"batch {row.seq} verdicts", row.item_count, row.accepted_count + row.rejected_count)
+    differences(session, notes, _HEADERS)
 
 
 def compaction(session: Session, platform: Platform, notes: Notes) -> None:
@@ -64,18 +68,33 @@ _BATCHES: Final = text(
     """
 )
 
+_HEADERS: Final = text(
+    f"""
+    WITH {BOOK}
+    SELECT 'batch ' || compacted.seq || ' header' AS subject,
+           coalesce(event_batch.item_count, compacted.item_count) AS expected,
+           compacted.accepted_count + jsonb_array_length(compacted.rejections) AS found
+      FROM book
+      JOIN compacted USING (platform_id)
+      LEFT JOIN event_batch
+        ON event_batch.platform_id = compacted.platform_id AND event_batch.seq = compacted.seq
+     WHERE compacted.accepted_count + jsonb_array_length(compacted.rejections) <> compacted.item_count
+        OR (event_batch.id, event_batch.item_count, event_batch.accepted_count, event_batch.body_sha256)
+           <> (compacted.batch_id, compacted.item_count, compacted.accepted_count, compacted.body_sha256)
+     ORDER BY compacted.seq
+    """
+)
+
 _RUN_COUNT: Final = text("SELECT count(DISTINCT run_id) FROM compacted WHERE platform_id = :platform_id")
 
 _RUNS: Final = text(
     f"""
     WITH {BOOK},
     taken AS MATERIALIZED (
-        SELECT compacted.run_id, sum(event_batch.accepted_count) AS event_count
+        SELECT run_id, sum(accepted_count) AS event_count
           FROM book
           JOIN compacted USING (platform_id)
-          JOIN event_batch
-            ON event_batch.platform_id = compacted.platform_id AND event_batch.seq = compacted.seq
-         GROUP BY compacted.run_id
+         GROUP BY run_id
     ),
     written AS MATERIALIZED (
         SELECT lake_file.run_id, sum(lake_file.row_count) AS row_count

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import zstandard
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -26,8 +26,8 @@ from service.calendar.periods import Period
 from service.core import digests, ids
 from service.core.errors import Fault, FieldError
 from service.core.spans import parse_instant, to_text
-from service.events import types, wire
-from service.events.tables import event_batch, event_receipt
+from service.events import partitions, types, wire
+from service.events.tables import event_receipt
 from service.events.wire import Decoded, Event, Rejection
 from service.parties import creators, inputs
 from service.parties.platforms import Platform
@@ -259,21 +259,22 @@ def _append(
             if index not in events and index not in rejected
         ]
     times = [event.time for event in events.values()]
-    session.execute(
-        insert(event_batch).values(
-            platform_id=platform_id,
-            id=receipt.batch_id,
-            received_at=receipt.received_at,
-            channel=channel,
-            media_type=receipt.media_type,
-            item_count=item_count,
-            accepted_count=len(events),
-            first_at=min(times, default=None),
-            last_at=max(times, default=None),
-            body_sha256=receipt.body_sha256,
-            body_zstd=body_zstd,
-            rejections=skipped,
-        )
+    partitions.append(
+        session,
+        {
+            "platform_id": platform_id,
+            "id": receipt.batch_id,
+            "received_at": receipt.received_at,
+            "channel": channel,
+            "media_type": receipt.media_type,
+            "item_count": item_count,
+            "accepted_count": len(events),
+            "first_at": min(times, default=None),
+            "last_at": max(times, default=None),
+            "body_sha256": receipt.body_sha256,
+            "body_zstd": body_zstd,
+            "rejections": skipped,
+        },
     )
 
 

@@ -126,6 +126,14 @@ def write(table: "pa.Table", path: Path) -> None:
     )
 
 
+def seq_bounds(table: "pa.Table") -> tuple[int, int]:
+    """Find the first and the last batch that rows come from."""
+    import pyarrow.compute as pc
+
+    bounds = pc.min_max(table["seq"]).as_py()
+    return bounds["min"], bounds["max"]
+
+
 class Days:
     """The local days of a zone, found by bisection: as `spans.local_day`, for many instants."""
 
