@@ -54,11 +54,13 @@ def upgrade() -> None:
     op.execute("DROP TABLE event_batch_before")
     create_the_rest()
     op.create_index("event_receipt_created_idx", "event_receipt", ["created_at"], postgresql_using="brin")
+    op.create_index("lake_file_created_idx", "lake_file", ["platform_id", "created_at"])
     protect()
     grant(context.config.attributes["app_role"])
 
 
 def downgrade() -> None:
+    op.drop_index("lake_file_created_idx", "lake_file")
     op.drop_index("event_receipt_created_idx", "event_receipt")
     for table in ("event_retention", "compaction_mark", "lake_removal", "lake_replacement"):
         op.drop_table(table)

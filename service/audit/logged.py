@@ -3,6 +3,7 @@
 Law: no batch and no file differs from the digest that was kept of it, and compaction lost no event.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from service.audit.findings import BOOK, Notes, differences, stream
 from service.core.digests import sha256_hex
 from service.events.lake import Lake, LakeAway
-from service.events.manifest import LakeFile
+from service.events.manifest import LakeFile, Removal
 from service.parties.platforms import Platform
 
 
@@ -35,14 +36,20 @@ def batches(session: Session, platform: Platform, notes: Notes) -> None:
 
 
 def compaction(session: Session, platform: Platform, notes: Notes) -> None:
-    """Each compaction wrote a row for every event that was accepted in the batches it took."""
+    """Each compaction wrote a row for every event that was accepted in the batches it took.
+
+    And each merge wrote a row for every row of the files that it replaced.
+    """
     notes.see(session.execute(_RUN_COUNT, {"platform_id": platform.id}).scalar_one())
     differences(session, notes, _RUNS)
+    differences(session, notes, _MERGES)
 
 
-def files(lake: Lake, known: Sequence[LakeFile], notes: Notes) -> None:
-    """Each file of the lake has the length and the digest that the manifest says."""
+def files(lake: Lake, known: Sequence[LakeFile], removed: Mapping[str, Removal], notes: Notes) -> None:
+    """Each file of the lake has the length and the digest that the manifest says, unless it was removed."""
     for file in known:
+        if file.stored.path in removed:
+            continue
         notes.see()
         try:
             found = lake.digest(file.stored.path)
@@ -51,6 +58,9 @@ def files(lake: Lake, known: Sequence[LakeFile], notes: Notes) -> None:
             continue
         notes.compare(f"{file.stored.path} size", file.stored.size_bytes, found.size_bytes)
         notes.compare(f"{file.stored.path} digest", file.stored.sha256.hex(), found.sha256.hex())
+    dates = Counter(one.removed_at.date() for one in removed.values() if one.reason == "retention")
+    for removed_on, count in sorted(dates.items()):
+        notes.remark(f"{count} files of events were removed by policy on {removed_on}")
 
 
 CHECKS: Final[Mapping[str, Callable[[Session, Platform, Notes], None]]] = {
@@ -101,6 +111,11 @@ _RUNS: Final = text(
           FROM book
           JOIN lake_file USING (platform_id)
          WHERE lake_file.kind = 'raw'
+           AND NOT EXISTS (
+               SELECT FROM lake_replacement
+                WHERE lake_replacement.platform_id = lake_file.platform_id
+                  AND lake_replacement.run_id = lake_file.run_id
+           )
          GROUP BY lake_file.run_id
     )
     SELECT 'run ' || run_id || ' rows' AS subject, CAST(coalesce(taken.event_count, 0) AS bigint) AS expected,
@@ -108,6 +123,33 @@ _RUNS: Final = text(
       FROM taken
       FULL JOIN written USING (run_id)
      WHERE coalesce(taken.event_count, 0) <> coalesce(written.row_count, 0)
+     ORDER BY run_id
+    """
+)
+
+_MERGES: Final = text(
+    f"""
+    WITH {BOOK},
+    replaced AS MATERIALIZED (
+        SELECT lake_replacement.run_id, sum(lake_file.row_count) AS row_count
+          FROM book
+          JOIN lake_replacement USING (platform_id)
+          JOIN lake_file USING (platform_id, path)
+         WHERE lake_file.kind = 'raw'
+         GROUP BY lake_replacement.run_id
+    ),
+    written AS MATERIALIZED (
+        SELECT lake_file.run_id, sum(lake_file.row_count) AS row_count
+          FROM book
+          JOIN lake_file USING (platform_id)
+         WHERE lake_file.kind = 'raw'
+         GROUP BY lake_file.run_id
+    )
+    SELECT 'merge ' || run_id || ' rows' AS subject, CAST(replaced.row_count AS bigint) AS expected,
+           CAST(coalesce(written.row_count, 0) AS bigint) AS found
+      FROM replaced
+      LEFT JOIN written USING (run_id)
+     WHERE replaced.row_count <> coalesce(written.row_count, 0)
      ORDER BY run_id
     """
 )

@@ -6,11 +6,9 @@ exactly once, because a second worker's record of it breaks a key and fails whol
 leaves nothing that the next one does not find again; equal batches give equal files.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -28,7 +26,7 @@ from service.events.manifest import LakeFile
 from service.events.raw_files import Draft, add_raw
 from service.events.tables import compacted, event_batch
 from service.parties import platforms
-from service.runtime import db
+from service.runtime import db, scratch
 from service.runtime.db import Database
 
 if TYPE_CHECKING:
@@ -142,6 +140,39 @@ def last_compacted_seq(session: Session, platform_id: str) -> int:
     return session.scalar(query) or 0
 
 
+def waiting(session: Session, platform_id: str) -> dict[int, int]:
+    """Read which batches with accepted events are not compacted: by number, how many events."""
+    query = select(event_batch.c.seq, event_batch.c.accepted_count).where(event_batch.c.accepted_count > 0)
+    found = session.execute(_waiting(session, query, platform_id, None).order_by(event_batch.c.seq))
+    return {row.seq: row.accepted_count for row in found}
+
+
+def tables(database: Database, platform_id: str, zone: ZoneInfo, seqs: Sequence[int]) -> Iterator["pa.Table"]:
+    """Read batches of the log, some at a time, and make the rows of those that have accepted events.
+
+    Args:
+        zone: the platform's.
+        seqs: the batches' numbers; those that are not in the log any more are left out.
+    """
+    expand = zstandard.ZstdDecompressor().decompress
+    for start in range(0, len(seqs), FETCH_BATCHES):
+        with db.transaction(database) as session:
+            batches = session.execute(
+                select(event_batch)
+                .where(
+                    event_batch.c.platform_id == platform_id,
+                    event_batch.c.seq.in_(seqs[start : start + FETCH_BATCHES]),
+                    event_batch.c.accepted_count > 0,
+                )
+                .order_by(event_batch.c.seq)
+            ).all()
+        for batch in batches:
+            skipped = {one["index"] for one in batch.rejections}
+            events = wire.read_again(expand(batch.body_zstd), batch.media_type, skipped)
+            assert len(events) == batch.accepted_count, f"batch {batch.seq} is not what intake judged"
+            yield rows.table_of(batch.seq, events, rows.Days(zone, batch.first_at, batch.last_at))
+
+
 def _next_chunk(
     session: Session, platform_id: str, up_to_seq: int | None, chunk_events: int
 ) -> _Chunk | None:
@@ -187,14 +218,14 @@ def _write_files(
     say: Callable[[str], None],
 ) -> list[LakeFile]:
     """Write a chunk's events to the lake, a file for each local day, and describe the files."""
-    tables = list(_tables(database, platform_id, zone, chunk))
+    made = list(tables(database, platform_id, zone, chunk.seqs))
     say("Read the batches.")
     files: list[LakeFile] = []
-    if not tables:
+    if not made:
         return files
-    with tempfile.TemporaryDirectory(prefix="benefit-ledger-") as scratch:
-        file = Path(scratch) / "raw.parquet"
-        for day_on, table in rows.by_day(tables):
+    with scratch.folder() as folder:
+        file = folder / "raw.parquet"
+        for day_on, table in rows.by_day(made):
             rows.write(table, file)
             first, last = rows.seq_bounds(table)
             files += add_raw(
@@ -211,27 +242,6 @@ def _write_files(
             )
             say(f"Wrote {table.num_rows} events of {day_on}.")
     return files
-
-
-def _tables(database: Database, platform_id: str, zone: ZoneInfo, chunk: _Chunk) -> Iterator["pa.Table"]:
-    """Read a chunk's batches, some at a time, and make the rows of those that have accepted events."""
-    expand = zstandard.ZstdDecompressor().decompress
-    for start in range(0, len(chunk.seqs), FETCH_BATCHES):
-        with db.transaction(database) as session:
-            batches = session.execute(
-                select(event_batch)
-                .where(
-                    event_batch.c.platform_id == platform_id,
-                    event_batch.c.seq.in_(chunk.seqs[start : start + FETCH_BATCHES]),
-                    event_batch.c.accepted_count > 0,
-                )
-                .order_by(event_batch.c.seq)
-            ).all()
-        for batch in batches:
-            skipped = {one["index"] for one in batch.rejections}
-            events = wire.read_again(expand(batch.body_zstd), batch.media_type, skipped)
-            assert len(events) == batch.accepted_count, f"batch {batch.seq} is not what intake judged"
-            yield rows.table_of(batch.seq, events, rows.Days(zone, batch.first_at, batch.last_at))
 
 
 def _record(

@@ -115,7 +115,7 @@ def receive(
     if not _write_receipt(session, platform.id, receipt):
         # Somebody sent these bytes before. Their receipt is held until this transaction ends.
         earlier = _read_receipt(session, platform.id, body_sha256, is_locked=True)
-        assert earlier is not None, "receipts are never removed"
+        assert earlier is not None, "a receipt goes when its bytes are too old to be sent again"
         if earlier.media_type == kind:
             receipt, events = _merge(earlier, receipt, decoded)
             if _verdicts(receipt) == _verdicts(earlier):

@@ -126,6 +126,7 @@ lake_file = Table(
     CheckConstraint("(kind = 'raw') = (period_id IS NULL)", name="period"),
     Index("lake_file_day_idx", "platform_id", "day_on"),
     Index("lake_file_period_idx", "platform_id", "period_id"),
+    Index("lake_file_created_idx", "platform_id", "created_at"),
     info=APPEND_ONLY,
 )
 

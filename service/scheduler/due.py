@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods
 from service.closing import estimates, stages
-from service.events import compaction
+from service.events import compaction, merging
 from service.jobs import queue
 from service.ledger import balances
 from service.parties import platforms
@@ -23,7 +23,9 @@ from service.runtime import db
 from service.runtime.db import Database
 
 FOLD_EVERY_S = 60
+MERGE_EVERY_S = 60
 PRUNE_EVERY_S = 21_600
+TIDY_EVERY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,9 @@ def find(session: Session, platform: Platform, *, now: datetime) -> Iterator[Due
     compact_at = compaction.due_at(session, platform.id)
     if compact_at is not None and compact_at <= now:
         yield Due("compact", "", compact_at)
+    if merging.is_due(session, platform.id, now=now):
+        yield Due("merge", "", slot_of(now, MERGE_EVERY_S))
+    yield Due("tidy", "", slot_of(now, TIDY_EVERY_S))
     for stage in stages.due(session, platform.id):
         if stage.due_at <= now:
             yield Due(stage.job, stage.period_id, stage.due_at)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods
 from service.closing import estimates, stages
-from service.events import compaction, partitions
+from service.events import compaction, merging, partitions, retention, sweeping
 from service.jobs import queue
 from service.jobs.queue import Run
 from service.ledger import balances
@@ -69,6 +69,23 @@ def prune(shift: Shift) -> Result:
             made_count = partitions.ensure_ahead(session, shift.now)
         return _finish(shift, {"made_count": made_count, "dropped": [], "is_blocked": False})
     return _finish(shift, asdict(partitions.prune(owner_url, now=shift.now)))
+
+
+def merge(shift: Shift) -> Result:
+    """Merge the small files that compaction wrote."""
+    system = shift.system
+    done = merging.run(system.database, system.lake, shift.run.platform_id, now=shift.now)
+    return _finish(shift, asdict(done))
+
+
+def tidy(shift: Shift) -> Result:
+    """Remove what the platform's policy says, what merges replaced, and what killed processes left."""
+    system, run = shift.system, shift.run
+    with db.transaction(system.database) as session:
+        platform = platforms.get(session, run.platform_id)
+    removed = retention.run(system.database, system.lake, platform, now=shift.now)
+    swept = sweeping.run(system.database, system.lake, run.platform_id, now=shift.now)
+    return _finish(shift, {**asdict(removed), **asdict(swept)})
 
 
 def close(shift: Shift) -> Result:
@@ -151,6 +168,8 @@ def fold(shift: Shift) -> Result:
 DUTIES: Mapping[str, Callable[[Shift], Result]] = {
     "compact": compact,
     "prune": prune,
+    "merge": merge,
+    "tidy": tidy,
     "close": close,
     "post": post,
     "estimate": estimate,
