@@ -15,12 +15,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.closing.tools import Tools
 from service.core.errors import Fault, Unavailable
+from service.events import partitions
 from service.events.lake import Lake
 from service.events.throttle import Quota, Throttle
 from service.parties import creators, platforms
 from service.payouts.providers.base import Provider
 from service.payouts.providers.sandbox import Sandbox
-from service.runtime import db, migrations, postgres
+from service.runtime import clock, db, migrations, postgres
 from service.runtime.db import Database
 from service.runtime.settings import Settings, ensure_secrets
 from service.runtime.vault import Vault
@@ -106,6 +107,14 @@ def tools(system: System) -> Tools:
     return Tools(database=system.database, lake=system.lake, engine=system.make_engine())
 
 
+def owner_address(system: System) -> str | None:
+    """Give the address of the role that owns the tables, where this process may know it."""
+    if system.settings.database_url is not None:
+        return system.settings.database_owner_url
+    endpoint = postgres.running(system.settings.var_dir)
+    return None if endpoint is None else endpoint.owner_url
+
+
 def link_url(system: System, token: str) -> str:
     """Write the address of a sign-in link."""
     return f"{system.settings.public_url}/sign-in/{token}"
@@ -116,6 +125,7 @@ def doctor(system: System) -> list[Check]:
     examined = (
         ("database", _examine_database),
         ("schema", _examine_schema),
+        ("event log", _examine_log),
         ("lake", _examine_lake),
         ("encryption keys", _examine_keys),
     )
@@ -141,6 +151,16 @@ def _examine_schema(system: System) -> str:
         msg = "The schema is not the one that this version knows; run `benefit-ledger migrate`."
         raise Unavailable(msg)
     return f"At revision {migrations.head()}."
+
+
+def _examine_log(system: System) -> str:
+    with db.transaction(system.database) as session:
+        known, overdue = partitions.listing(session), partitions.overdue(session, clock.now(session))
+    if overdue:
+        remedy = "run `benefit-ledger events prune`, or set DATABASE_OWNER_URL for the scheduler"
+        msg = f"{len(overdue)} days of the event log are in the lake and could be dropped; {remedy}."
+        raise Unavailable(msg)
+    return f"{len(known)} partitions, one a day."
 
 
 def _examine_lake(system: System) -> str:

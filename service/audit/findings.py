@@ -65,10 +65,16 @@ class Notes:
     """Subjects looked at."""
     finding_count: int = 0
     findings: list[Finding] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    """What a reader should know though nothing is wrong."""
 
     def see(self, count: int = 1) -> None:
         """Note that so many subjects were looked at."""
         self.seen_count += count
+
+    def remark(self, text: str) -> None:
+        """Note what a reader should know though nothing is wrong."""
+        self.remarks.append(text)
 
     def compare(self, subject: str, expected: Fact, found: Fact) -> None:
         """Note a finding if the two differ."""

@@ -53,6 +53,7 @@ def run(tools: Tools, platform_id: str, period_id: str, *, now: datetime) -> Rec
     Raises:
         NotFound: no such platform or period.
         NotSplit: there is nothing to compare with.
+        EventsRemoved: the platform's policy had the events removed.
         LakeAway: the lake cannot be read.
     """
     with db.transaction(tools.database) as session:

@@ -34,12 +34,14 @@ class Report:
     """What an audit saw.
 
     `checks` tells for each check how many subjects it looked at. Of one check and platform the first
-    FINDINGS_MAX findings are listed; `finding_count` counts all.
+    FINDINGS_MAX findings are listed; `finding_count` counts all. `remarks` are no findings: that events were
+    removed by policy, for one.
     """
 
     checks: Mapping[str, int]
     finding_count: int
     findings: tuple[Finding, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -71,6 +73,7 @@ def run(
         checks=seen,
         finding_count=sum(notes.finding_count for notes in made),
         findings=tuple(finding for notes in made for finding in notes.findings),
+        remarks=tuple(f"{notes.platform_id}: {text}" for notes in made for text in notes.remarks),
     )
 
 
@@ -87,8 +90,9 @@ def _of_platform(
             _look(session, platform, notes)
             _tell(say, notes)
         known = manifest.listing(session, platform.id)
+        removed = manifest.removals(session, platform.id)
     notes = Notes(check=FILES, platform_id=platform.id)
-    logged.files(lake, known, notes)
+    logged.files(lake, known, removed, notes)
     _tell(say, notes)
     return [*made, notes]
 

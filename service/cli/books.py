@@ -13,6 +13,7 @@ from service.audit import recompute as recomputing
 from service.audit import replay
 from service.cli import options, terminal
 from service.cli.terminal import command, show
+from service.events.manifest import EventsRemoved
 from service.parties import platforms
 from service.runtime import clock, db
 from service.statements import documents, exports, verification
@@ -121,6 +122,8 @@ def audit(platform_id: str | None, as_json: bool) -> None:
     else:
         show([{"check": name, "looked_at": count} for name, count in report.checks.items()], as_json)
         terminal.say("Everything agrees." if report.is_clean else f"{report.finding_count} differences.")
+        for remark in report.remarks:
+            terminal.say(f"{remark}.")
         for one in report.findings:
             where = f"{one.check}: {one.platform_id} {one.subject}"
             terminal.say(f"{where}: expected {one.expected}, found {one.found}")
@@ -148,7 +151,12 @@ def recompute(platform_id: str, period_id: str, as_json: bool) -> None:
     with options.opened() as system:
         with db.transaction(system.database) as session:
             now = clock.now(session)
-        result = recomputing.run(tools(system), platform_id, period_id, now=now)
+        try:
+            result = recomputing.run(tools(system), platform_id, period_id, now=now)
+        except EventsRemoved as fault:
+            # Nothing differs: there is nothing left to compute from, as the platform decided.
+            show({"platform_id": platform_id, "period_id": period_id, "removed": fault.detail}, as_json)
+            return
     show(result, as_json)
     if result.differences:
         sys.exit(terminal.CHECK_FAILED)

@@ -7,10 +7,11 @@ import click
 
 from service.cli import options, terminal
 from service.cli.terminal import command, show
-from service.events import compaction, importers
+from service.events import compaction, importers, partitions
 from service.events import mapping as mappings
 from service.parties import platforms
 from service.runtime import clock, db
+from service.wiring import owner_address
 
 
 def add_to(main: click.Group) -> None:
@@ -68,4 +69,20 @@ def events_compact(platform_id: str, as_json: bool) -> None:
             platforms.get(session, platform_id)
             now: datetime = clock.now(session)
         done = compaction.run(system.database, system.lake, platform_id, now=now)
+    show(done, as_json)
+
+
+@command(events, "prune")
+def events_prune(as_json: bool) -> None:
+    """Drop the days of the event log that the lake has had for a day; make the days to come."""
+    with options.opened() as system:
+        owner_url = owner_address(system)
+        if owner_url is None:
+            terminal.fail(
+                "DATABASE_OWNER_URL is not set: partitions are dropped by the role that owns the tables.",
+                terminal.BAD_INPUT,
+            )
+        with db.transaction(system.database) as session:
+            now: datetime = clock.now(session)
+        done = partitions.prune(owner_url, now=now)
     show(done, as_json)

@@ -6,10 +6,10 @@ from typing import BinaryIO
 import click
 
 from service.api import strict_json
-from service.cli import options
+from service.cli import options, terminal
 from service.cli.terminal import command, show
 from service.closing import onboarding
-from service.events import throttle
+from service.events import retention, throttle
 from service.parties import creators, keys, links, partners, platforms
 from service.parties import staff as staff_acts
 from service.parties.actors import OPERATOR
@@ -134,6 +134,22 @@ def platform_limit(
         },
         as_json,
     )
+
+
+@command(platform, "retention")
+@click.argument("platform_id", metavar="ID")
+@click.option("--days", type=click.IntRange(0, retention.DAYS_MAX), help="After posting; then they go.")
+@click.option("--keep", is_flag=True, help="Keep them for good.")
+def platform_retention(platform_id: str, days: int | None, keep: bool, as_json: bool) -> None:
+    """Show or set for how many days after posting a platform's raw events are kept."""
+    if keep and days is not None:
+        terminal.fail("--days and --keep exclude each other: give one of them.", terminal.BAD_INPUT)
+    with options.acted() as (_, session, now):
+        platforms.get(session, platform_id)
+        if keep or days is not None:
+            retention.set_days(session, platform_id, days, actor=OPERATOR, now=now)
+        found = retention.days_of(session, platform_id)
+    show({"platform_id": platform_id, "days": found}, as_json)
 
 
 @command(key, "create")

@@ -52,6 +52,9 @@ def gather(
     Args:
         origin_ids: the periods whose events it counts: itself, and those that it carries late events of.
         own_locations: the files of its own counted events where they are not in the manifest (an estimate).
+
+    Raises:
+        EventsRemoved: the platform's policy had events of one of them removed.
     """
     files: dict[str, LakeFile] = {}
     own = own_locations if own_locations is not None else _locations(session, lake, period, files)
@@ -141,7 +144,9 @@ def _settled_part_of(one: Period, origin: Period, period: Period) -> bool:
 
 def _locations(session: Session, lake: Lake, one: Period, files: dict[str, LakeFile]) -> list[str]:
     found = []
-    for file in manifest.files_of_period(session, one.platform_id, one.id, "counted"):
+    known = manifest.files_of_period(session, one.platform_id, one.id, "counted")
+    manifest.check_there(session, one.platform_id, known)
+    for file in known:
         location = lake.location(file.stored.path)
         files[location] = file
         found.append(location)

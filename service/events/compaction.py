@@ -6,27 +6,27 @@ exactly once, because a second worker's record of it breaks a key and fails whol
 leaves nothing that the next one does not find again; equal batches give equal files.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import zstandard
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import BigInteger, CursorResult, Select, func, insert, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.core import ids
-from service.events import manifest, rows, wire
+from service.events import manifest, marks, rows, wire
 from service.events.lake import Lake
 from service.events.manifest import LakeFile
+from service.events.raw_files import Draft, add_raw
 from service.events.tables import compacted, event_batch
 from service.parties import platforms
-from service.runtime import db
+from service.runtime import db, scratch
 from service.runtime.db import Database
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def run(
         if _record(database, platform_id, chunk, files, now):
             done = Compacted(
                 done.batch_count + len(chunk.seqs),
-                done.row_count + sum(file.row_count for file in files),
+                done.row_count + sum(file.row_count for file in files if file.kind == "raw"),
                 done.file_count + len(files),
             )
             say(f"Recorded {len(files)} files.")
@@ -118,7 +118,7 @@ def due_at(session: Session, platform_id: str, *, chunk_events: int = CHUNK_EVEN
         None if nothing waits.
     """
     query = select(func.min(event_batch.c.received_at), func.sum(event_batch.c.accepted_count))
-    oldest_at, event_count = session.execute(_waiting(query, platform_id, None)).one()
+    oldest_at, event_count = session.execute(_waiting(session, query, platform_id, None)).one()
     if oldest_at is None:
         return None
     since: datetime = oldest_at
@@ -126,11 +126,12 @@ def due_at(session: Session, platform_id: str, *, chunk_events: int = CHUNK_EVEN
 
 
 def newest_seq(session: Session, platform_id: str) -> int:
-    """Tell the number of the last batch in the log; 0 before the first."""
+    """Tell the number of the last batch that was ever in the log; 0 before the first."""
     newest: int | None = session.scalar(
         select(func.max(event_batch.c.seq)).where(event_batch.c.platform_id == platform_id)
     )
-    return newest or 0
+    # All partitions of a platform that sent nothing for days may be gone.
+    return max(newest or 0, last_compacted_seq(session, platform_id))
 
 
 def last_compacted_seq(session: Session, platform_id: str) -> int:
@@ -139,12 +140,45 @@ def last_compacted_seq(session: Session, platform_id: str) -> int:
     return session.scalar(query) or 0
 
 
+def waiting(session: Session, platform_id: str) -> dict[int, int]:
+    """Read which batches with accepted events are not compacted: by number, how many events."""
+    query = select(event_batch.c.seq, event_batch.c.accepted_count).where(event_batch.c.accepted_count > 0)
+    found = session.execute(_waiting(session, query, platform_id, None).order_by(event_batch.c.seq))
+    return {row.seq: row.accepted_count for row in found}
+
+
+def tables(database: Database, platform_id: str, zone: ZoneInfo, seqs: Sequence[int]) -> Iterator["pa.Table"]:
+    """Read batches of the log, some at a time, and make the rows of those that have accepted events.
+
+    Args:
+        zone: the platform's.
+        seqs: the batches' numbers; those that are not in the log any more are left out.
+    """
+    expand = zstandard.ZstdDecompressor().decompress
+    for start in range(0, len(seqs), FETCH_BATCHES):
+        with db.transaction(database) as session:
+            batches = session.execute(
+                select(event_batch)
+                .where(
+                    event_batch.c.platform_id == platform_id,
+                    event_batch.c.seq.in_(seqs[start : start + FETCH_BATCHES]),
+                    event_batch.c.accepted_count > 0,
+                )
+                .order_by(event_batch.c.seq)
+            ).all()
+        for batch in batches:
+            skipped = {one["index"] for one in batch.rejections}
+            events = wire.read_again(expand(batch.body_zstd), batch.media_type, skipped)
+            assert len(events) == batch.accepted_count, f"batch {batch.seq} is not what intake judged"
+            yield rows.table_of(batch.seq, events, rows.Days(zone, batch.first_at, batch.last_at))
+
+
 def _next_chunk(
     session: Session, platform_id: str, up_to_seq: int | None, chunk_events: int
 ) -> _Chunk | None:
     query = select(event_batch.c.seq, event_batch.c.accepted_count)
     waiting = session.execute(
-        _waiting(query, platform_id, up_to_seq).order_by(event_batch.c.seq).limit(CHUNK_BATCHES)
+        _waiting(session, query, platform_id, up_to_seq).order_by(event_batch.c.seq).limit(CHUNK_BATCHES)
     )
     seqs: list[int] = []
     event_count = 0
@@ -160,17 +194,18 @@ def _next_chunk(
     return _Chunk(run_id, tuple(seqs), event_count)
 
 
-def _waiting(query: Select[Any], platform_id: str, up_to_seq: int | None) -> Select[Any]:
+def _waiting(session: Session, query: Select[Any], platform_id: str, up_to_seq: int | None) -> Select[Any]:
     """Restrict a query to batches that are not compacted.
 
-    These are found one by one, not above a mark: a batch may be committed after one with a higher number.
+    Above the mark these are found one by one: a batch may be committed after one with a higher number.
     """
     is_compacted = (
         select(compacted.c.seq)
         .where(compacted.c.platform_id == event_batch.c.platform_id, compacted.c.seq == event_batch.c.seq)
         .exists()
     )
-    query = query.where(event_batch.c.platform_id == platform_id, ~is_compacted)
+    mark = marks.of(session, platform_id)
+    query = query.where(event_batch.c.platform_id == platform_id, event_batch.c.seq > mark, ~is_compacted)
     return query if up_to_seq is None else query.where(event_batch.c.seq <= up_to_seq)
 
 
@@ -183,65 +218,58 @@ def _write_files(
     say: Callable[[str], None],
 ) -> list[LakeFile]:
     """Write a chunk's events to the lake, a file for each local day, and describe the files."""
-    tables = list(_tables(database, platform_id, zone, chunk))
+    made = list(tables(database, platform_id, zone, chunk.seqs))
     say("Read the batches.")
     files: list[LakeFile] = []
-    if not tables:
+    if not made:
         return files
-    with tempfile.TemporaryDirectory(prefix="benefit-ledger-") as scratch:
-        file = Path(scratch) / "raw.parquet"
-        for day_on, table in rows.by_day(tables):
+    with scratch.folder() as folder:
+        file = folder / "raw.parquet"
+        for day_on, table in rows.by_day(made):
             rows.write(table, file)
-            stored = lake.add(f"{platform_id}/raw/{day_on}", file)
-            seqs = table["seq"].to_pylist()
-            files.append(
-                LakeFile(
+            first, last = rows.seq_bounds(table)
+            files += add_raw(
+                lake,
+                Draft(
                     platform_id=platform_id,
-                    stored=stored,
-                    kind="raw",
                     day_on=day_on,
-                    period_id=None,
                     run_id=chunk.run_id,
+                    file=file,
                     row_count=table.num_rows,
-                    seq_first=min(seqs),
-                    seq_last=max(seqs),
-                )
+                    seq_first=first,
+                    seq_last=last,
+                ),
             )
             say(f"Wrote {table.num_rows} events of {day_on}.")
     return files
-
-
-def _tables(database: Database, platform_id: str, zone: ZoneInfo, chunk: _Chunk) -> Iterator["pa.Table"]:
-    """Read a chunk's batches, some at a time, and make the rows of those that have accepted events."""
-    expand = zstandard.ZstdDecompressor().decompress
-    for start in range(0, len(chunk.seqs), FETCH_BATCHES):
-        with db.transaction(database) as session:
-            batches = session.execute(
-                select(event_batch)
-                .where(
-                    event_batch.c.platform_id == platform_id,
-                    event_batch.c.seq.in_(chunk.seqs[start : start + FETCH_BATCHES]),
-                    event_batch.c.accepted_count > 0,
-                )
-                .order_by(event_batch.c.seq)
-            ).all()
-        for batch in batches:
-            skipped = {one["index"] for one in batch.rejections}
-            events = wire.read_again(expand(batch.body_zstd), batch.media_type, skipped)
-            assert len(events) == batch.accepted_count, f"batch {batch.seq} is not what intake judged"
-            yield rows.table_of(batch.seq, events, rows.Days(zone, batch.first_at, batch.last_at))
 
 
 def _record(
     database: Database, platform_id: str, chunk: _Chunk, files: Sequence[LakeFile], now: datetime
 ) -> bool:
     """Name the files and the batches; False if another worker has recorded one of the batches before."""
+    header = [column.name for column in compacted.columns if column.name in event_batch.c]
+    seqs = literal(list(chunk.seqs), ARRAY(BigInteger))
+    batches = (
+        select(
+            literal(chunk.run_id, compacted.c.run_id.type),
+            literal(now, compacted.c.compacted_at.type),
+            event_batch.c.id,
+            *(event_batch.c[name] for name in header),
+        )
+        .where(event_batch.c.platform_id == platform_id, event_batch.c.seq == func.any(seqs))
+        .order_by(event_batch.c.seq)
+    )
+    record = insert(compacted).from_select(["run_id", "compacted_at", "batch_id", *header], batches)
     try:
         with db.transaction(database) as session:
+            noted = marks.note(session)
             # The batches come first: their keys are the fence, and a second worker waits here for the first.
-            values = [{"platform_id": platform_id, "seq": seq, "run_id": chunk.run_id} for seq in chunk.seqs]
-            session.execute(insert(compacted), values)
+            named = session.execute(record, execution_options={"preserve_rowcount": True})
+            count = cast("CursorResult[Any]", named).rowcount
+            assert len(chunk.seqs) == count, "a batch that waits is in the log"
             manifest.register(session, files, now=now)
+            marks.advance(session, platform_id, noted)
     except IntegrityError as fault:
         if getattr(fault.orig, "sqlstate", None) == _UNIQUE_VIOLATION:
             return False

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import zstandard
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -29,8 +29,8 @@ from service.calendar.periods import Period
 from service.core import digests, ids
 from service.core.errors import Fault, FieldError
 from service.core.spans import parse_instant, to_text
-from service.events import quarantine, types, wire
-from service.events.tables import event_batch, event_receipt
+from service.events import partitions, quarantine, types, wire
+from service.events.tables import event_receipt
 from service.events.types import EventType
 from service.events.wire import Decoded, Event, Rejection
 from service.parties import creators, inputs
@@ -148,7 +148,7 @@ def receive(
     if not _write_receipt(session, platform.id, receipt):
         # Somebody sent these bytes before. Their receipt is held until this transaction ends.
         earlier = _read_receipt(session, platform.id, body_sha256, is_locked=True)
-        assert earlier is not None, "receipts are never removed"
+        assert earlier is not None, "a receipt goes when its bytes are too old to be sent again"
         is_repeat = earlier.media_type == kind
         if is_repeat:
             receipt, events = _merge(earlier, receipt, decoded)
@@ -340,21 +340,22 @@ def _append(
             if index not in events and index not in rejected
         ]
     times = [event.time for event in events.values()]
-    session.execute(
-        insert(event_batch).values(
-            platform_id=platform_id,
-            id=receipt.batch_id,
-            received_at=receipt.received_at,
-            channel=channel,
-            media_type=receipt.media_type,
-            item_count=item_count,
-            accepted_count=len(events),
-            first_at=min(times, default=None),
-            last_at=max(times, default=None),
-            body_sha256=receipt.body_sha256,
-            body_zstd=body_zstd,
-            rejections=skipped,
-        )
+    partitions.append(
+        session,
+        {
+            "platform_id": platform_id,
+            "id": receipt.batch_id,
+            "received_at": receipt.received_at,
+            "channel": channel,
+            "media_type": receipt.media_type,
+            "item_count": item_count,
+            "accepted_count": len(events),
+            "first_at": min(times, default=None),
+            "last_at": max(times, default=None),
+            "body_sha256": receipt.body_sha256,
+            "body_zstd": body_zstd,
+            "rejections": skipped,
+        },
     )
 
 

@@ -9,7 +9,9 @@ import hashlib
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -81,6 +83,51 @@ class Lake:
         if self._is_local:
             return Path(self.location(path)).open("rb")
         return cast("IO[bytes]", self._filesystem().open(self.location(path), "rb"))
+
+    def remove(self, path: str) -> None:
+        """Remove a file; one that is not there is removed already.
+
+        Raises:
+            LakeAway: it could not be removed.
+        """
+        try:
+            if self._is_local:
+                Path(self.location(path)).unlink(missing_ok=True)
+            else:
+                with suppress(FileNotFoundError):
+                    self._filesystem().rm_file(self.location(path))
+        except OSError as fault:
+            raise LakeAway(f"The file {path} of the lake could not be removed: {fault.strerror}.") from fault
+
+    def paths(self, folder: str) -> list[str]:
+        """List the files below a folder, unfinished ones included; none if there is no such folder.
+
+        Raises:
+            LakeAway: it could not be listed.
+        """
+        try:
+            if self._is_local:
+                root = Path(self.url)
+                found = [str(file.relative_to(root)) for file in (root / folder).rglob("*") if file.is_file()]
+            else:
+                filesystem = self._filesystem()
+                start = len(filesystem._strip_protocol(self.url)) + 1  # noqa: SLF001 — fsspec has no other.
+                found = [name[start:] for name in filesystem.find(self.location(folder))]
+        except OSError as fault:
+            raise LakeAway(
+                f"The folder {folder} of the lake could not be listed: {fault.strerror}."
+            ) from fault
+        return sorted(found)
+
+    def modified_at(self, path: str) -> datetime | None:
+        """Tell when a file was written; None if it is not there, or the store does not say."""
+        try:
+            if self._is_local:
+                return datetime.fromtimestamp(Path(self.location(path)).stat().st_mtime, UTC)
+            modified: datetime = self._filesystem().modified(self.location(path))
+        except (FileNotFoundError, NotImplementedError):
+            return None
+        return modified if modified.tzinfo is not None else modified.replace(tzinfo=UTC)
 
     def location(self, path: str) -> str:
         """Give the address at which an engine reads a file: a local path, or a URL."""

@@ -5,15 +5,16 @@ is the local day of the platform's zone that holds its instant. Loads pyarrow wh
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from service.core import spans
 from service.core.spans import BadPeriodName
 from service.events.identities import DIGEST_BYTES, attributes_text, fingerprint_of, identity_of
+from service.events.lake import Lake, LakeAway
 from service.events.wire import Event
 
 if TYPE_CHECKING:
@@ -125,18 +126,71 @@ def by_day(tables: Sequence["pa.Table"]) -> Iterator[tuple[date, "pa.Table"]]:
 
 def write(table: "pa.Table", path: Path) -> None:
     """Write a table as one Parquet file."""
+    write_stream([table], path)
+
+
+def write_stream(tables: Iterable["pa.Table"], path: Path) -> int:
+    """Write tables, one after the other, as one Parquet file, holding about a row group of them at a time.
+
+    Returns:
+        How many rows were written.
+
+    Law: the file depends on the rows alone, not on how they were cut into tables.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(
-        table,
-        path,
-        compression="zstd",
-        compression_level=ZSTD_LEVEL,
-        row_group_size=ROW_GROUP_ROWS,
-        # Ids and digests do not repeat: a dictionary of them would only be thrown away again.
-        use_dictionary=["source", "type", "day_on", "creator", "content", "actor", "attributes"],
-        store_schema=False,
-    )
+    row_count, waiting = 0, schema().empty_table()
+    with pq.ParquetWriter(path, schema(), **_WRITING) as writer:
+        for table in tables:
+            waiting = pa.concat_tables([waiting, table])
+            while waiting.num_rows >= ROW_GROUP_ROWS:
+                writer.write_table(waiting.slice(0, ROW_GROUP_ROWS), row_group_size=ROW_GROUP_ROWS)
+                row_count += ROW_GROUP_ROWS
+                waiting = waiting.slice(ROW_GROUP_ROWS)
+        if waiting.num_rows or not row_count:
+            writer.write_table(waiting, row_group_size=ROW_GROUP_ROWS)
+    return row_count + len(waiting)
+
+
+def read_stream(lake: Lake, path: str) -> Iterator["pa.Table"]:
+    """Read a raw file of the lake, a row group at a time; columns that it does not have are null.
+
+    Raises:
+        LakeAway: it is not there, or cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with lake.open(path) as source, pq.ParquetFile(source) as file:
+            for batch in file.iter_batches(ROW_GROUP_ROWS):
+                columns = [
+                    batch[field.name].cast(field.type)
+                    if field.name in batch.schema.names
+                    else pa.nulls(batch.num_rows, field.type)
+                    for field in schema()
+                ]
+                yield pa.Table.from_arrays(columns, schema=schema())
+    except (OSError, pa.ArrowInvalid) as fault:
+        raise LakeAway(f"The file {path} of the lake could not be read.") from fault
+
+
+_WRITING: Final[Mapping[str, Any]] = {
+    "compression": "zstd",
+    "compression_level": ZSTD_LEVEL,
+    # Ids and digests do not repeat: a dictionary of them would only be thrown away again.
+    "use_dictionary": ["source", "type", "day_on", "creator", "content", "actor", "attributes"],
+    "store_schema": False,
+}
+
+
+def seq_bounds(table: "pa.Table") -> tuple[int, int]:
+    """Find the first and the last batch that rows come from."""
+    import pyarrow.compute as pc
+
+    bounds = pc.min_max(table["seq"]).as_py()
+    return bounds["min"], bounds["max"]
 
 
 class Days:

@@ -13,7 +13,6 @@ runs it how often.
 """
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +33,7 @@ from service.events.quarantine_rows import ConflictRow
 from service.parties.platforms import Platform
 from service.runtime import db, duck
 from service.runtime.db import Database
+from service.runtime.scratch import folder as scratch_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -140,8 +140,8 @@ def settle(
     compaction.run(database, lake, platform.id, up_to_seq=period.cut_seq, now=now, say=say)
     with db.transaction(database) as session:
         reach = _reach(session, lake, platform, period, period.cut_seq)
-    with tempfile.TemporaryDirectory(prefix="benefit-ledger-") as scratch:
-        outcome = _decide(lake, period, reach, Path(scratch))
+    with scratch_folder() as scratch:
+        outcome = _decide(lake, period, reach, scratch)
         say(f"Settled {sum(outcome.counts.values())} events of {period.id}.")
         written = [
             _add(lake, period, "counted", outcome.counted, sum(outcome.origins.values())),
@@ -170,8 +170,8 @@ def preview(database: Database, lake: Lake, platform: Platform, period: Period) 
     with db.transaction(database) as session:
         last_seq = compaction.last_compacted_seq(session, platform.id)
         reach = _reach(session, lake, platform, period, last_seq)
-    with tempfile.TemporaryDirectory(prefix="benefit-ledger-") as scratch:
-        outcome = _decide(lake, period, reach, Path(scratch))
+    with scratch_folder() as scratch:
+        outcome = _decide(lake, period, reach, scratch)
         yield Preview(
             location=str(outcome.counted), last_seq=last_seq, counts=outcome.counts, origins=outcome.origins
         )
@@ -313,8 +313,8 @@ def _recount(lake: Lake, period: Period, files: Sequence[LakeFile]) -> tuple[dic
 
     verdicts = [lake.location(file.stored.path) for file in files if file.kind == "verdicts"]
     with (
-        tempfile.TemporaryDirectory(prefix="benefit-ledger-") as scratch,
-        closing(duck.connect(temp_dir=Path(scratch))) as connection,
+        scratch_folder() as scratch,
+        closing(duck.connect(temp_dir=scratch)) as connection,
     ):
         lake.attach(connection)
         try:

@@ -8,10 +8,10 @@ from sqlalchemy import (
     Date,
     ForeignKey,
     ForeignKeyConstraint,
-    Identity,
     Index,
     Integer,
     LargeBinary,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -46,10 +46,17 @@ event_type = Table(
 event_batch = Table(
     "event_batch",
     metadata,
-    Column("platform_id", Text, ForeignKey("platform.id"), primary_key=True),
-    Column("seq", BigInteger, Identity(always=True), primary_key=True, doc="Given under the intake's lock."),
+    # No foreign key: dropping a partition that has one would lock `platform` against everybody.
+    Column("platform_id", Text, nullable=False),
+    Column(
+        "seq",
+        BigInteger,
+        server_default=text("next_event_seq()"),
+        nullable=False,
+        doc="Given under the intake's lock; one sequence for all partitions.",
+    ),
     Column("id", Uuid, nullable=False),
-    Column("received_at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False, doc="Its UTC day is the batch's partition."),
     Column("channel", Text, nullable=False, doc="http or import."),
     Column("media_type", Text, nullable=False),
     Column("item_count", Integer, nullable=False),
@@ -61,7 +68,9 @@ event_batch = Table(
     Column(
         "rejections", JSONB, nullable=False, doc="[{index, id, code, errors}] of the items it does not bring."
     ),
-    UniqueConstraint("platform_id", "id"),
+    PrimaryKeyConstraint("platform_id", "seq", "received_at"),
+    UniqueConstraint("platform_id", "id", "received_at"),
+    postgresql_partition_by="RANGE (received_at)",
     info=APPEND_ONLY,
 )
 
@@ -73,6 +82,7 @@ event_receipt = Table(
     Column("batch_id", Uuid, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("receipt", JSONB, nullable=False, doc="The answer as it was given."),
+    Index("event_receipt_created_idx", "created_at", postgresql_using="brin"),
 )
 
 quarantine = Table(
@@ -152,11 +162,32 @@ event_quota = Table(
 compacted = Table(
     "compacted",
     metadata,
-    Column("platform_id", Text, primary_key=True),
+    Column("platform_id", Text, ForeignKey("platform.id"), primary_key=True),
     Column("seq", BigInteger, primary_key=True),
     Column("run_id", Uuid, nullable=False),
-    ForeignKeyConstraint(["platform_id", "seq"], ["event_batch.platform_id", "event_batch.seq"]),
+    Column("compacted_at", Instant, nullable=False),
+    # What is said of the batch in the log, but for its body: it stays when the log's partition is dropped.
+    Column("batch_id", Uuid, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("item_count", Integer, nullable=False),
+    Column("accepted_count", Integer, nullable=False),
+    Column("first_at", Instant),
+    Column("last_at", Instant),
+    Column("body_sha256", LargeBinary, nullable=False),
+    Column("rejections", JSONB, nullable=False),
+    UniqueConstraint("platform_id", "batch_id"),
     info=APPEND_ONLY,
+)
+
+compaction_mark = Table(
+    "compaction_mark",
+    metadata,
+    Column("platform_id", Text, ForeignKey("platform.id"), primary_key=True),
+    Column("seq", BigInteger, nullable=False, doc="No batch up to this one waits, or ever will."),
+    Column("next_seq", BigInteger, doc="The last number that was given out when next_xact began."),
+    Column("next_xact", BigInteger, doc="When every transaction before it has ended, next_seq is decided."),
 )
 
 lake_file = Table(
@@ -167,7 +198,7 @@ lake_file = Table(
     Column("kind", Text, nullable=False, doc="raw: as accepted; counted and verdicts: a seal's result."),
     Column("day_on", Date, doc="The platform's local day of a raw file's events."),
     Column("period_id", Text, doc="The period whose seal wrote the file."),
-    Column("run_id", Uuid, doc="The compaction that wrote the file."),
+    Column("run_id", Uuid, doc="The compaction or the merge that wrote the file."),
     Column("row_count", BigInteger, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("sha256", LargeBinary, nullable=False),
@@ -179,7 +210,40 @@ lake_file = Table(
     CheckConstraint("(kind = 'raw') = (period_id IS NULL)", name="period"),
     Index("lake_file_day_idx", "platform_id", "day_on"),
     Index("lake_file_period_idx", "platform_id", "period_id"),
+    Index("lake_file_created_idx", "platform_id", "created_at"),
     info=APPEND_ONLY,
+)
+
+lake_replacement = Table(
+    "lake_replacement",
+    metadata,
+    Column("platform_id", Text, primary_key=True),
+    Column("path", Text, primary_key=True, doc="A raw file whose rows are in the files of the merge."),
+    Column("run_id", Uuid, nullable=False, doc="The merge; its files carry the same."),
+    Column("replaced_at", Instant, nullable=False),
+    ForeignKeyConstraint(["platform_id", "path"], ["lake_file.platform_id", "lake_file.path"]),
+    info=APPEND_ONLY,
+)
+
+lake_removal = Table(
+    "lake_removal",
+    metadata,
+    Column("platform_id", Text, primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False, doc="replaced: by a merge; retention: by the platform's policy."),
+    Column("removed_at", Instant, nullable=False),
+    CheckConstraint("reason IN ('replaced', 'retention')", name="reason"),
+    ForeignKeyConstraint(["platform_id", "path"], ["lake_file.platform_id", "lake_file.path"]),
+    info=APPEND_ONLY,
+)
+
+event_retention = Table(
+    "event_retention",
+    metadata,
+    Column("platform_id", Text, ForeignKey("platform.id"), primary_key=True),
+    Column("days", Integer, nullable=False, doc="Events are kept so long after their period was posted."),
+    CheckConstraint("days >= 0", name="days"),
 )
 
 event_import = Table(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods
 from service.closing import estimates, stages
-from service.events import compaction, quarantine
+from service.events import compaction, merging, quarantine
 from service.jobs import queue
 from service.ledger import balances
 from service.parties import platforms
@@ -24,6 +24,9 @@ from service.runtime.db import Database
 
 FOLD_EVERY_S = 60
 PURGE_EVERY_S = 24 * 60 * 60
+MERGE_EVERY_S = 60
+PRUNE_EVERY_S = 21_600
+TIDY_EVERY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,15 @@ def plan(database: Database, now_of: Callable[[Session], datetime]) -> int:
     """Write down every run that is due, platform by platform; return how many platforms were looked at."""
     with db.transaction(database) as session:
         known = platforms.listing(session)
+        plan_service(session, now=now_of(session))
     for platform in known:
         plan_one(database, platform, now_of)
     return len(known)
+
+
+def plan_service(session: Session, *, now: datetime) -> None:
+    """Write down what is due for the service as a whole: the upkeep of the event log, four times a day."""
+    _request(session, "", Due("prune", "", slot_of(now, PRUNE_EVERY_S)), now=now)
 
 
 def plan_one(database: Database, platform: Platform, now_of: Callable[[Session], datetime]) -> None:
@@ -57,15 +66,7 @@ def plan_platform(session: Session, platform: Platform, *, now: datetime) -> Non
     for one in find(session, platform, now=now):
         if (one.job, one.scope, one.due_at) in known:
             continue
-        queue.request(
-            session,
-            platform_id=platform.id,
-            job=one.job,
-            scope=one.scope,
-            due_at=one.due_at,
-            requested_by=str(SYSTEM),
-            now=now,
-        )
+        _request(session, platform.id, one, now=now)
 
 
 def find(session: Session, platform: Platform, *, now: datetime) -> Iterator[Due]:
@@ -73,6 +74,9 @@ def find(session: Session, platform: Platform, *, now: datetime) -> Iterator[Due
     compact_at = compaction.due_at(session, platform.id)
     if compact_at is not None and compact_at <= now:
         yield Due("compact", "", compact_at)
+    if merging.is_due(session, platform.id, now=now):
+        yield Due("merge", "", slot_of(now, MERGE_EVERY_S))
+    yield Due("tidy", "", slot_of(now, TIDY_EVERY_S))
     for stage in stages.due(session, platform.id):
         if stage.due_at <= now:
             yield Due(stage.job, stage.period_id, stage.due_at)
@@ -95,3 +99,15 @@ def slot_of(now: datetime, every_s: int) -> datetime:
     """Find the beginning of the slot of `every_s` seconds that `now` lies in."""
     elapsed_s = int(now.timestamp())
     return datetime.fromtimestamp(elapsed_s - elapsed_s % every_s, UTC)
+
+
+def _request(session: Session, platform_id: str, one: Due, *, now: datetime) -> None:
+    queue.request(
+        session,
+        platform_id=platform_id,
+        job=one.job,
+        scope=one.scope,
+        due_at=one.due_at,
+        requested_by=str(SYSTEM),
+        now=now,
+    )

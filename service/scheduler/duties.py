@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods
 from service.closing import estimates, stages
-from service.events import compaction, quarantine
+from service.events import compaction, merging, partitions, quarantine, retention, sweeping
 from service.jobs import queue
 from service.jobs.queue import Run
 from service.ledger import balances
@@ -23,7 +23,7 @@ from service.parties.actors import Actor, ActorKind
 from service.payouts import batches, settlement
 from service.payouts.batches import NothingDue
 from service.runtime import db
-from service.wiring import System, tools
+from service.wiring import System, owner_address, tools
 
 Result = Mapping[str, Any]
 
@@ -59,6 +59,33 @@ def compact(shift: Shift) -> Result:
     system = shift.system
     done = compaction.run(system.database, system.lake, shift.run.platform_id, now=shift.now)
     return _finish(shift, asdict(done))
+
+
+def prune(shift: Shift) -> Result:
+    """Make the event log's partitions ahead, and drop those that the lake has, where the owner is known."""
+    owner_url = owner_address(shift.system)
+    if owner_url is None:
+        with db.transaction(shift.system.database) as session:
+            made_count = partitions.ensure_ahead(session, shift.now)
+        return _finish(shift, {"made_count": made_count, "dropped": [], "is_blocked": False})
+    return _finish(shift, asdict(partitions.prune(owner_url, now=shift.now)))
+
+
+def merge(shift: Shift) -> Result:
+    """Merge the small files that compaction wrote."""
+    system = shift.system
+    done = merging.run(system.database, system.lake, shift.run.platform_id, now=shift.now)
+    return _finish(shift, asdict(done))
+
+
+def tidy(shift: Shift) -> Result:
+    """Remove what the platform's policy says, what merges replaced, and what killed processes left."""
+    system, run = shift.system, shift.run
+    with db.transaction(system.database) as session:
+        platform = platforms.get(session, run.platform_id)
+    removed = retention.run(system.database, system.lake, platform, now=shift.now)
+    swept = sweeping.run(system.database, system.lake, run.platform_id, now=shift.now)
+    return _finish(shift, {**asdict(removed), **asdict(swept)})
 
 
 def close(shift: Shift) -> Result:
@@ -151,6 +178,9 @@ def purge_quarantine(shift: Shift) -> Result:
 
 DUTIES: Mapping[str, Callable[[Shift], Result]] = {
     "compact": compact,
+    "prune": prune,
+    "merge": merge,
+    "tidy": tidy,
     "close": close,
     "post": post,
     "estimate": estimate,

@@ -119,6 +119,8 @@ def run_forever(system: System) -> None:
 
 def _plan_next(system: System, run: Run, now_of: Callable[[Session], datetime]) -> None:
     """Write down what has become due by a run, so that one tick carries a period as far as it can go."""
+    if not run.platform_id:
+        return
     with db.transaction(system.database) as session:
         platform = platforms.get(session, run.platform_id)
     due.plan_one(system.database, platform, now_of)

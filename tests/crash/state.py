@@ -71,6 +71,7 @@ _OTHERWISE: Final = frozenset(
     {
         "balance",
         "compacted",
+        "compaction_mark",
         "entry",
         "job_run",
         "line",
