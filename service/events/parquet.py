@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, get_args
 
 from service.core.errors import FieldError
 from service.core.spans import BadInstant, to_text
@@ -141,7 +141,7 @@ def _chosen(path: Path, mapping: Mapping, known: list[_Column]) -> list[_Column]
         kind = by_name[rule.column].type
         if not _is_time(kind, rule.form):
             reason = f"the column {rule.column} is of the type {kind}, which is no {rule.form}"
-            raise _bad(f"/events/{index}/time/as", f"{reason}; see docs/importing.md for the forms of times")
+            raise _bad(f"/events/{index}/time/as", f"{reason}; {_form(kind)} can be read")
     if not uses_digest(mapping):
         return [one for one in known if one.name in used_columns(mapping)]
     for one in known:
@@ -163,6 +163,12 @@ def _is_time(kind: "pa.DataType", form: TimeForm) -> bool:
     if types.is_integer(kind) or types.is_decimal(kind):
         return form == "epoch_ms"
     return not types.is_boolean(kind)
+
+
+def _form(kind: "pa.DataType") -> str:
+    """Name the forms that a type can be."""
+    fitting = [form for form in get_args(TimeForm) if _is_time(kind, form)]
+    return f"as {' or '.join(fitting)} it" if fitting else "no column of this type"
 
 
 def _bad(pointer: str, reason: str) -> BadMapping:

@@ -1,6 +1,7 @@
 """Mappings: what a row becomes, and what a mapping may not say."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -339,3 +340,18 @@ def test_local_times_are_read_by_the_clock_of_their_zone(zone: str, text: str, t
     )
 
     assert time == (one.event and one.event["time"])
+
+
+def test_the_mapping_of_the_page_can_be_used() -> None:
+    """As it is written there."""
+    page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+
+    mapping = mappings.parse(example)
+
+    columns = ("event.id", "event.creator", "happened_at", "video", "viewer", "seconds", "category", "length")
+    row = Row(1, 1, ("e-1", "linh", "2026-11-20T12:00:00+07:00", "", "", "7", "music", "90"))
+    (one,) = mappings.maker(mapping, columns)(row)
+    assert one.event is not None
+    expected = {"creator": "linh", "quantity": 7, "attributes": {"topic": "music", "length_s": 90}}
+    assert expected == one.event["data"]
