@@ -150,7 +150,8 @@ def receipt_of(answer: bytes, body: bytes) -> Receipt | None:
     try:
         document = json.loads(answer)
         counts = document["counts"]
-        if document["sha256"] != sha256(body).hexdigest() or sum(counts.values()) != len(lines):
+        is_whole = counts["accepted"] + counts["rejected"] == len(lines)
+        if document["sha256"] != sha256(body).hexdigest() or not is_whole:
             return None
         batch_id = str(document["batch_id"])
         rejected = tuple(

@@ -54,7 +54,7 @@ class Sender:
             folder: on a local disk; made if it is not there. One folder holds what goes to one platform.
             events_max, bytes_max, age_s: a batch is sent when it has so many events, so many bytes, or its
                 first event is so old; while earlier ones wait, it grows on.
-            spool_bytes_max: bounds the folder, to within a batch of each process.
+            spool_bytes_max: bounds the folder, to within what all processes write in a second.
             is_synced: False spares the wait for the disk: `send` then survives the death of the process, not
                 that of the machine.
             on_rejected: is given the rejected events of a batch, in the sender's thread, before the batch is
@@ -160,7 +160,7 @@ class Sender:
         finally:
             self._is_over.set()
             self._wake.set()
-            if self._thread is not None:
+            if self._thread not in {None, threading.current_thread()}:
                 self._thread.join(timeout_s)
 
     def __enter__(self) -> Self:

@@ -57,7 +57,7 @@ class Spool:
 
         Args:
             events_max, bytes_max: of one batch.
-            spool_bytes_max: of the folder, to within a batch of each process.
+            spool_bytes_max: of the folder, to within what all processes write in a second.
             is_synced: whether what was appended survives a loss of power, not only the death of the process.
         """
         self.folder = folder
@@ -181,7 +181,9 @@ class Spool:
 
     def _begin(self) -> _Segment:
         """Begin a file; it gets its name when it is locked."""
-        self._last_ns = max(time.time_ns(), self._last_ns + 1)
+        # Behind all that is there, also when the clock was set back meanwhile.
+        newest_ns = max((_number(entry.name) for entry in os.scandir(self.folder)), default=0)
+        self._last_ns = max(time.time_ns(), newest_ns + 1, self._last_ns + 1)
         name = f"{self._last_ns:020}-{os.getpid():010}-{secrets.token_hex(4)}"
         draft = self.folder / f"{name}{_DRAFT}"
         handle = self._open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -276,6 +278,11 @@ def read_rejected(path: Path) -> list[Rejected]:
         return Rejected(**{**document, "errors": tuple(document["errors"])})
 
     return [one(json.loads(text)) for text in path.read_bytes().splitlines()]
+
+
+def _number(file_name: str) -> int:
+    digits = file_name.partition("-")[0]
+    return int(digits) if digits.isdigit() else 0
 
 
 def root_of(name: str) -> str:

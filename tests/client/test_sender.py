@@ -400,3 +400,25 @@ def test_what_a_killed_process_had_taken_is_sent_by_the_next_one(
         assert count <= len(mine) <= count + 1
         assert [f"{name}-{number}" for number in range(len(mine))] == mine
     assert [] == batches_in(tmp_path)
+
+
+def test_a_sender_can_be_closed_by_the_function_that_is_given_rejected_events(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """In the sender's own thread, which does not wait for itself."""
+    ledger.is_bad = lambda _: True
+    told: list[str | None] = []
+    over = threading.Event()
+
+    def take(rejected: tuple[Rejected, ...]) -> None:
+        told.extend(one.id for one in rejected)
+        sender.close(0)
+        over.set()
+
+    sender = Sender(ledger.client(), tmp_path, age_s=0.02, on_rejected=take)
+    sender.send(an_event("e-1"))
+
+    assert over.wait(20)
+    assert ["e-1"] == told
+    with pytest.raises(Closed):
+        sender.send(an_event("e-2"))

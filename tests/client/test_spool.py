@@ -244,3 +244,25 @@ def test_a_forked_process_has_a_file_of_its_own(tmp_path: Path) -> None:
     assert [line(1).rstrip(), line(2).rstrip()] == content(spool)
     for one in (ready, told, over):
         os.close(one)
+
+
+def test_order_survives_a_clock_that_is_set_back(tmp_path: Path) -> None:
+    """A batch from a later time of the clock stays before those that are begun after it."""
+    spool = spool_in(tmp_path)
+    (tmp_path / f"{2**62:020}-0000000001-00000000.ndjson").write_bytes(line(1))
+    for number in (2, 3):
+        spool.append([line(number)])
+        spool.seal()
+
+    assert [b"00001", b"00002", b"00003"] == content(spool)
+
+
+def test_without_a_wait_for_the_disk_the_bytes_are_in_the_file_all_the_same(tmp_path: Path) -> None:
+    """They outlive the process, if not the machine."""
+    spool = Spool(tmp_path, events_max=3, bytes_max=1000, spool_bytes_max=10_000, is_synced=False)
+    spool.append([line(number) for number in range(4)])
+    die(spool)
+
+    spool.seal_orphans()
+
+    assert [b"%05d" % number for number in range(4)] == content(spool)
