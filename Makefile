@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := service tests migrations bench
+CODE := service client tests migrations bench
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench fuzz soak lock format clean
@@ -29,7 +29,7 @@ check: $(READY) ## format, lint, types, import contract, openapi.yaml
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@PYTHONPATH=client $(BIN)/lint-imports
 	@$(BIN)/openapi-spec-validator openapi.yaml
 
 bench: $(READY) ## measure beside a baseline of the same run: make bench [ONLY=name]

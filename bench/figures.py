@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Figure:
     """One figure, the baseline of the same run, and whether their ratio holds the bar.
 
-    Larger is better for `value` and `baseline`: both are rates in `unit`.
+    Larger is better for `value` and `baseline`: both are rates in `unit`. `note` says under which conditions.
     """
 
     name: str
@@ -18,6 +18,7 @@ class Figure:
     value: float
     baseline: float
     bar: float
+    note: str = ""
 
     @property
     def ratio(self) -> float:

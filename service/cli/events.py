@@ -33,12 +33,15 @@ def events() -> None:
 @click.option(
     "--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Where refused rows are written."
 )
-def events_import(file: Path, platform_id: str, mapping: str, rejects: Path | None, as_json: bool) -> None:
-    """Import a CSV, TSV or NDJSON file of events; resumable, and importing it again changes nothing."""
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Judge every row, and store nothing.")
+def events_import(
+    file: Path, platform_id: str, mapping: str, rejects: Path | None, is_dry_run: bool, as_json: bool
+) -> None:
+    """Import a CSV, TSV, NDJSON or Parquet file of events; resumable, and a second import changes nothing."""
     with options.opened() as system:
         with db.transaction(system.database) as session:
             platform = platforms.get(session, platform_id)
-        with terminal.progress(f"Importing {file.name}") as report:
+        with terminal.progress(f"{'Judging' if is_dry_run else 'Importing'} {file.name}") as report:
             done = importers.run(
                 system.database,
                 platform,
@@ -46,6 +49,7 @@ def events_import(file: Path, platform_id: str, mapping: str, rejects: Path | No
                 mappings.load(mapping),
                 now_of=clock.now,
                 rejects_path=rejects or file.with_name(file.name + ".rejects.ndjson"),
+                is_dry_run=is_dry_run,
                 report=report,
                 say=terminal.say,
             )

@@ -1,4 +1,4 @@
-"""Files that people import: compressed or not, in CSV, TSV or NDJSON, read as a stream of rows.
+"""Files that people import, read as a stream of rows: CSV, TSV or NDJSON, compressed or not, and Parquet.
 
 Owns the reading. A row that cannot be read is given as a fault in its place, and the rows after it are read;
 only a file that is damaged as a whole, or has no header to go by, ends it. Law: memory does not grow with the
@@ -11,48 +11,24 @@ import hashlib
 import io
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 import msgspec
 import zstandard
 
-from service.core.errors import FieldError, Invalid
+from service.core.errors import FieldError
 from service.events.mapping import Mapping, Row, used_columns
+from service.events.parquet import ParquetSheet
+from service.events.sheets import BadFile, BadRow, Sheet
 
 LINE_BYTES_MAX: Final = 1024 * 1024
 
 _DAMAGE: Final = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-
-
-class BadFile(Invalid):
-    """The file cannot be imported as it is."""
-
-    slug = "bad-file"
-    title = "The file cannot be imported"
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that cannot be read."""
-
-    number: int
-    line: int
-    error: FieldError
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """An open file: the names of its columns, its rows, and how far into the file they have been read."""
-
-    columns: tuple[str, ...]
-    rows: Iterator[Row | BadRow]
-    offset_bytes: Callable[[], int]
 
 
 def digest(path: Path) -> bytes:
@@ -67,14 +43,19 @@ def digest(path: Path) -> bytes:
 
 @contextmanager
 def opened(path: Path, mapping: Mapping) -> Iterator[Sheet]:
-    """Open a file; a name that ends in .gz or .zst says that it is compressed.
+    """Open a file; a name that ends in .gz or .zst says that it is compressed, but for Parquet.
 
     Raises:
         BadFile: it cannot be opened, has no header, or, while rows are read, turns out to be damaged.
+        BadMapping: it is Parquet, and a column that the mapping uses is of a type that cannot be.
     """
     with _refusing(path):
         file = path.open("rb")
     with file:
+        if mapping.format == "parquet":
+            sheet = ParquetSheet(path, file, mapping)
+            yield Sheet(sheet.columns, sheet.rows(), sheet.offset_bytes)
+            return
         with _refusing(path):
             lines = _lines(_inflated(path, file))
             if mapping.format == "ndjson":

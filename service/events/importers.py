@@ -28,8 +28,8 @@ from service.core.errors import FieldError
 from service.core.spans import local_day
 from service.events import files, intake, wire
 from service.events import mapping as mappings
-from service.events.files import BadRow
 from service.events.mapping import Maker, Mapping, Row
+from service.events.sheets import BadRow
 from service.events.tables import event_import
 from service.parties.platforms import Platform
 from service.runtime import db
@@ -40,6 +40,8 @@ PIECE_ROWS: Final = 5_000
 
 Report = Callable[[int, int | None], None]
 
+_Taken = tuple["_Totals", list[dict[str, Any]]]
+
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -47,8 +49,12 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 class Imported:
     """What became of a file: its rows, and the events that they made, of which a row may make several.
 
-    `taken_count` says how many of the accepted events this run brought; the others were there before.
+    `taken_count` says how many of the accepted events this run brought, or in a dry run would have brought;
+    the others were there before. Law: accepted, skipped and rejected make one for each row and template, but
+    that a row that cannot be read is rejected once.
     """
+
+    is_dry_run: bool
 
     file_name: str
     row_count: int
@@ -130,6 +136,7 @@ def run(
     now_of: Callable[[Session], datetime],
     rejects_path: Path | None = None,
     piece_rows: int = PIECE_ROWS,
+    is_dry_run: bool = False,
     report: Report = lambda _done, _total: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Imported:
@@ -139,6 +146,8 @@ def run(
         now_of: reads the clock, once in each piece's transaction.
         rejects_path: where rejected rows are written, one JSON object a line; made only if there are any.
         piece_rows: what one transaction imports; the same for every run of a file.
+        is_dry_run: judge every piece as an import would, in a transaction that is undone: nothing is stored
+            but the file of rejects.
         report: is told what has been done of what there is, in bytes read over both passes.
         say: is told, before anything is imported, if periods are missing for the file's times.
 
@@ -149,7 +158,7 @@ def run(
     key = _Key(platform.id, files.digest(path), mapping.sha256)
     with db.transaction(database) as session:
         known = _read(session, key)
-    is_clean = known is not None and not known.totals.rejected_count
+    is_clean = known is not None and not known.totals.rejected_count and not is_dry_run
     if known is not None and known.finished_at is not None and is_clean:
         return _imported(platform, path, known.totals, None, rejects_path)
     size_bytes = path.stat().st_size
@@ -161,10 +170,11 @@ def run(
     # A run without rejections goes on after the last committed row. Otherwise all pieces pass intake again,
     # which knows their bytes: the rejects are written anew, and what can be taken only now is taken.
     totals = known.totals if known is not None and is_clean else _Totals()
+    act = _undone if is_dry_run else db.run
     with _rejects_file(rejects_path) as rejects, files.opened(path, mapping) as sheet:
         make = mappings.maker(mapping, sheet.columns)
         for piece in _pieces(sheet.rows, make, totals.row_count, piece_rows):
-            totals, rejected = db.run(
+            totals, rejected = act(
                 database,
                 partial(
                     _take, platform=platform, key=key, path=path, piece=piece, before=totals, now_of=now_of
@@ -172,9 +182,29 @@ def run(
             )
             rejects.write(b"".join(_ENCODE(one) + b"\n" for one in rejected))
             report(size_bytes + sheet.offset_bytes(), 2 * size_bytes)
-        with db.transaction(database) as session:
-            _write(session, key, path, totals, now=now_of(session), is_finished=True)
-    return _imported(platform, path, totals, outlook.first_missing_at, rejects_path)
+        if not is_dry_run:
+            with db.transaction(database) as session:
+                _write(session, key, path, totals, now=now_of(session), is_finished=True)
+    done = _imported(platform, path, totals, outlook.first_missing_at, rejects_path)
+    return replace(done, is_dry_run=is_dry_run)
+
+
+class _Undone(Exception):  # noqa: N818 — it is how a transaction is ended without an effect.
+    """Carries what an act gave out of its transaction."""
+
+
+def _undone(database: Database, act: Callable[[Session], _Taken]) -> _Taken:
+    """Run an act as `db.run` does, and undo all that it did."""
+
+    def run(session: Session) -> None:
+        raise _Undone(act(session))
+
+    try:
+        db.run(database, run)
+    except _Undone as done:
+        taken: _Taken = done.args[0]
+        return taken
+    raise AssertionError("the act raised nothing")
 
 
 def look_ahead(
@@ -367,6 +397,7 @@ def _imported(
         if first_missing_at is not None:
             advice = f"{_advise_periods(platform, first_missing_at)} {advice}"
     return Imported(
+        is_dry_run=False,
         file_name=path.name,
         row_count=totals.row_count,
         accepted_count=totals.accepted_count,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from importlib import resources
 from pathlib import Path
@@ -31,8 +31,10 @@ TEMPLATES_MAX: Final = 20
 DAYS_CACHED: Final = 1024
 DIGEST: Final = "@digest"
 
-Format = Literal["csv", "tsv", "ndjson"]
-TimeForm = Literal["epoch_ms", "rfc3339", "local_day"]
+ATTRIBUTES_MAX: Final = 20
+
+Format = Literal["csv", "tsv", "ndjson", "parquet"]
+TimeForm = Literal["epoch_ms", "rfc3339", "local_day", "local_time"]
 Text = Annotated[str, Meta(min_length=1, max_length=256)]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,6 +42,8 @@ _SHIPPED: Final = resources.files("service.events").joinpath("mappings")
 _HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
+_LOCAL: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?)")
 _MILLISECONDS: Final = re.compile(r"-?[0-9]{1,15}")
 
 
@@ -51,7 +55,11 @@ class BadMapping(Invalid):
 
 
 class TimeRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where an event's time stands and how it is written; `local_day` means `hour` of that day in `zone`."""
+    """Where an event's time stands and how it is written.
+
+    `local_day` means `hour` of that day in `zone`; `local_time` is what a clock in `zone` shows, and where it
+    shows the same twice, the first time.
+    """
 
     column: Text
     form: TimeForm = field(name="as")
@@ -59,8 +67,19 @@ class TimeRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     hour: Annotated[int, Meta(ge=0, le=23)] = 12
 
 
+class AttributeRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where an attribute's value stands, and of which kind it is."""
+
+    column: Text
+    kind: Literal["string", "integer", "boolean"] = field(name="as")
+
+
 class Template(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One event of a row. Without a column the quantity is 1."""
+    """One event of a row. Without a column the quantity is 1.
+
+    An attribute is a text with columns in braces, or a column that is read as a kind. An empty one is left
+    out, as are empty contents and actors.
+    """
 
     source: Text
     id: Text
@@ -71,6 +90,7 @@ class Template(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     actor: Text | None = None
     quantity_column: Text | None = None
     skip_when_zero: bool = False
+    attributes: Annotated[dict[Text, Text | AttributeRule], Meta(max_length=ATTRIBUTES_MAX)] = {}
 
 
 class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -85,7 +105,12 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     @property
     def sha256(self) -> bytes:
         """The digest of the mapping as values, however its document is written."""
-        return sha256(canonical_json(msgspec.to_builtins(self)))
+        document = msgspec.to_builtins(self)
+        for template in document["events"]:
+            # Mappings had a digest before there were attributes; those without any keep it.
+            if not template["attributes"]:
+                del template["attributes"]
+        return sha256(canonical_json(document))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,24 +183,51 @@ def parse(text: str) -> Mapping:
     mapping: Mapping = _convert(document, Mapping, "")
     if len(set(mapping.columns)) < len(mapping.columns):
         raise _bad("/columns", "two columns have the same name")
-    if mapping.format == "ndjson" and mapping.columns:
-        raise _bad("/columns", "rows of NDJSON name their values themselves; leave this out")
+    if mapping.format in {"ndjson", "parquet"} and mapping.columns:
+        raise _bad("/columns", f"files of the format {mapping.format} name their values; leave this out")
     return mapping
 
 
 def used_columns(mapping: Mapping) -> dict[str, str]:
     """Name the columns that a mapping takes values from, each with the pointer of its first use."""
     used: dict[str, str] = {}
-    for index, template in enumerate(mapping.events):
-        pointer = f"/events/{index}"
-        for name in ("source", "id", "type", "creator", "content", "actor"):
-            for column in _HOLE.findall(getattr(template, name) or ""):
-                used.setdefault(column, f"{pointer}/{name}")
-        used.setdefault(template.time.column, f"{pointer}/time/column")
-        if template.quantity_column is not None:
-            used.setdefault(template.quantity_column, f"{pointer}/quantity_column")
+    for column, pointer in _uses(mapping):
+        used.setdefault(column, pointer)
     used.pop(DIGEST, None)
     return used
+
+
+def uses_digest(mapping: Mapping) -> bool:
+    """Tell whether a mapping takes the digest of whole rows."""
+    return any(column == DIGEST for column, _ in _uses(mapping))
+
+
+def _uses(mapping: Mapping) -> Iterator[tuple[str, str]]:
+    """List what a mapping takes from a row, with the pointer of the place."""
+    for index, template in enumerate(mapping.events):
+        pointer = f"/events/{index}"
+        for name, text in _texts(template):
+            for column in _HOLE.findall(text):
+                yield column, f"{pointer}/{name}"
+        yield template.time.column, f"{pointer}/time/column"
+        if template.quantity_column is not None:
+            yield template.quantity_column, f"{pointer}/quantity_column"
+        for name, rule in template.attributes.items():
+            if isinstance(rule, AttributeRule):
+                yield rule.column, f"{pointer}/attributes/{_escaped(name)}/column"
+
+
+def _texts(template: Template) -> Iterator[tuple[str, str]]:
+    """List the texts of a template that may have holes, by their places."""
+    for name in ("source", "id", "type", "creator", "content", "actor"):
+        yield name, getattr(template, name) or ""
+    for name, rule in template.attributes.items():
+        if isinstance(rule, str):
+            yield f"attributes/{_escaped(name)}", rule
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def maker(mapping: Mapping, columns: Sequence[str]) -> Maker:
@@ -230,15 +282,14 @@ def _template_maker(template: Template, columns: Sequence[str]) -> Callable[[Row
     }
     time_place, read_time = columns.index(template.time.column), _time_reader(template.time)
     quantity_place = None if template.quantity_column is None else columns.index(template.quantity_column)
+    read_attributes = _attributes_reader(template, columns)
 
     def make(row: Row) -> Made:
         quantity = 1
         if quantity_place is not None:
             text = row.values[quantity_place]
             if not _WHOLE.fullmatch(text):
-                return Made(
-                    template.type, error=FieldError("/data/quantity", f"{_short(text)} is no whole number.")
-                )
+                return Made(template.type, error=_no_number("/data/quantity", text))
             quantity = int(text)
             if quantity == 0 and template.skip_when_zero:
                 return Made(template.type)
@@ -250,9 +301,56 @@ def _template_maker(template: Template, columns: Sequence[str]) -> Callable[[Row
         data: dict[str, Any] = {"creator": event.pop("creator")}
         data |= {name: value for name, read in optional.items() if (value := read(row))}
         data["quantity"] = quantity
+        attributes = read_attributes(row)
+        if isinstance(attributes, FieldError):
+            return Made(template.type, error=attributes)
+        if attributes:
+            data["attributes"] = attributes
         return Made(template.type, event={"specversion": "1.0", **event, "time": to_text(at), "data": data})
 
     return make
+
+
+def _attributes_reader(
+    template: Template, columns: Sequence[str]
+) -> Callable[[Row], dict[str, Any] | FieldError]:
+    """Prepare the reading of the attributes that a row has; what is not of its kind is a fault."""
+    readers = [
+        (name, _attribute_reader(f"/data/attributes/{_escaped(name)}", rule, columns))
+        for name, rule in template.attributes.items()
+    ]
+
+    def read(row: Row) -> dict[str, Any] | FieldError:
+        found: dict[str, Any] = {}
+        for name, reader in readers:
+            value = reader(row)
+            if isinstance(value, FieldError):
+                return value
+            if value != "":
+                found[name] = value
+        return found
+
+    return read
+
+
+def _attribute_reader(
+    pointer: str, rule: str | AttributeRule, columns: Sequence[str]
+) -> Callable[[Row], str | int | FieldError]:
+    if isinstance(rule, str):
+        return _text_reader(rule, columns)
+    place = columns.index(rule.column)
+
+    def read(row: Row) -> str | int | FieldError:
+        text = row.values[place]
+        if rule.kind == "string" or not text:
+            return text
+        if rule.kind == "integer":
+            return int(text) if _WHOLE.fullmatch(text) else _no_number(pointer, text)
+        value = _BOOLEANS.get(text.lower())
+        reason = f"{_short(text)} is neither true nor false."
+        return FieldError(pointer, reason) if value is None else value
+
+    return read
 
 
 def _text_reader(text: str, columns: Sequence[str]) -> Callable[[Row], str]:
@@ -286,8 +384,10 @@ def _time_reader(rule: TimeRule) -> Callable[[str], datetime | None]:
         return _epoch_ms
     if rule.form == "rfc3339":
         return _rfc3339
-    assert rule.zone is not None, "a mapping with days names their zone"
+    assert rule.zone is not None, "a mapping with local times names their zone"
     zone, hour = ZoneInfo(rule.zone), rule.hour
+    if rule.form == "local_time":
+        return partial(_local_time, zone=zone)
 
     @lru_cache(DAYS_CACHED)
     def local_day(text: str) -> datetime | None:
@@ -299,6 +399,19 @@ def _time_reader(rule: TimeRule) -> Callable[[str], datetime | None]:
             return None
 
     return local_day
+
+
+def _local_time(text: str, zone: ZoneInfo) -> datetime | None:
+    match = _LOCAL.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        shown = datetime.fromisoformat(f"{match[1]}T{match[2]}")
+        at = shown.replace(tzinfo=zone).astimezone(UTC)
+        # A time that the zone's clocks leave out comes back as another one.
+        return at if at.astimezone(zone).replace(tzinfo=None) == shown else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _epoch_ms(text: str) -> datetime | None:
@@ -318,14 +431,13 @@ def _rfc3339(text: str) -> datetime | None:
 
 
 def _check_template(template: Template, pointer: str) -> None:
-    for name in ("source", "id", "type", "creator", "content", "actor"):
-        text = getattr(template, name) or ""
+    for name, text in _texts(template):
         if "{" in (rest := _HOLE.sub("", text)) or "}" in rest or "" in _HOLE.findall(text):
             raise _bad(f"{pointer}/{name}", "braces hold the name of a column, such as {video}")
     rule = template.time
-    if rule.form == "local_day":
+    if rule.form in {"local_day", "local_time"}:
         if rule.zone not in available_timezones():
-            raise _bad(f"{pointer}/time/zone", "days need an IANA zone such as Asia/Ho_Chi_Minh")
+            raise _bad(f"{pointer}/time/zone", "local times need an IANA zone such as Asia/Ho_Chi_Minh")
     elif rule.zone is not None:
         raise _bad(f"{pointer}/time/zone", f"a time of the form {rule.form} has its zone; leave this out")
     if template.skip_when_zero and template.quantity_column is None:
@@ -337,13 +449,18 @@ def _convert(document: object, shape: type[Any], pointer: str) -> Any:
         return msgspec.convert(document, shape)
     except msgspec.ValidationError as fault:
         message, _, path = str(fault).partition(" - at `$")
-        where = pointer + path.rstrip("`").replace(".", "/")
+        # A key of an object is not named: the pointer then ends at the object.
+        where = pointer + path.rstrip("`").partition("[...]")[0].replace(".", "/")
         raise _bad(where, message) from None
 
 
 def _bad(pointer: str, reason: str) -> BadMapping:
     place = f"At {pointer}: " if pointer else ""
     return BadMapping(f"{place}{reason}.", errors=[FieldError(pointer, f"{reason}.")])
+
+
+def _no_number(pointer: str, text: str) -> FieldError:
+    return FieldError(pointer, f"{_short(text)} is no whole number of at most 18 digits.")
 
 
 def _short(text: str) -> str:

@@ -8,8 +8,8 @@ import zstandard
 
 from service.events import files
 from service.events import mapping as mappings
-from service.events.files import BadFile, BadRow
 from service.events.mapping import Mapping, Row
+from service.events.sheets import BadFile, BadRow
 
 CSV = mappings.parse(
     """

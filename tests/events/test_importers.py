@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.calendar import periods
 from service.events import compaction, importers, sealing
 from service.events import mapping as mappings
-from service.events.files import BadFile
 from service.events.importers import Imported
 from service.events.mapping import BadMapping, Mapping
+from service.events.sheets import BadFile
 from service.events.tables import event_batch, event_import
 from service.parties import creators
 from service.parties.actors import OPERATOR
@@ -439,3 +441,179 @@ def test_every_shipped_mapping_carries_its_file_into_the_lake(
     rows = imported_rows(database, platform, tmp_path, "identity, quantity")
     assert len({identity for identity, _ in rows}) == len(rows) == done.accepted_count
     assert sum(changes) == sum(quantity for _, quantity in rows)
+
+
+PARQUET = """
+title: Engagements
+format: parquet
+register_creators: true
+events:
+  - source: warehouse
+    id: "{event.id}"
+    type: view
+    time: { column: at, as: rfc3339 }
+    creator: "{event.creator}"
+    actor: "{actor}"
+    quantity_column: amount
+    skip_when_zero: true
+"""
+
+
+def parquet(folder: Path, rows: int = 5, row_group_rows: int = 3) -> Path:
+    """Write a Parquet file as a warehouse does: structs, times with a zone, decimals, nulls."""
+    import decimal
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(
+        {
+            "event": pa.array([{"id": f"e-{row}", "creator": f"c-{row % 3}"} for row in range(rows)]),
+            "at": pa.array(
+                [datetime(2026, 1, 1 + row % 28, 7, 0, 0, row, tzinfo=UTC) for row in range(rows)],
+                pa.timestamp("ns", "Asia/Ho_Chi_Minh"),
+            ),
+            "actor": pa.array([None if row % 2 else f"u-{row}" for row in range(rows)]),
+            "amount": pa.array([decimal.Decimal(row % 4) for row in range(rows)], pa.decimal128(12, 2)),
+        }
+    )
+    path = folder / "events.parquet"
+    pq.write_table(table, path, row_group_size=row_group_rows)
+    return path
+
+
+def test_a_parquet_file_is_imported_like_any_other(
+    database: Database, platform: Platform, tmp_path: Path
+) -> None:
+    """Typed columns arrive as they are, in the lake too; a second import changes nothing."""
+    mapping = mappings.parse(PARQUET)
+    seen: list[tuple[int, int | None]] = []
+
+    done = run(database, platform, parquet(tmp_path), mapping, report=lambda *at: seen.append(at))
+    again = run(database, platform, parquet(tmp_path), mapping)
+
+    assert ((5, 3, 3, 2, 0), (5, 3, 0, 2, 0)) == (counts(done), counts(again))
+    assert seen[-1][0] == seen[-1][1]
+    columns = "id, creator, actor, quantity, strftime(\"at\", '%d %H:%M:%S.%f')"
+    assert [
+        ("e-1", "c-1", None, 1, "02 07:00:00.000001"),
+        ("e-2", "c-2", "u-2", 2, "03 07:00:00.000002"),
+        ("e-3", "c-0", None, 3, "04 07:00:00.000003"),
+    ] == imported_rows(database, platform, tmp_path, columns)
+
+
+def test_a_parquet_import_that_is_ended_anywhere_is_taken_up(
+    database: Database, platform: Platform, tmp_path: Path
+) -> None:
+    """Pieces do not depend on row groups."""
+    path, mapping = parquet(tmp_path, rows=11, row_group_rows=4), mappings.parse(PARQUET)
+    for at in (0, 1, 1, 1):
+        with pytest.raises(worlds.Killed):
+            importers.run(database, platform, path, mapping, now_of=Ending(at), piece_rows=5)
+
+    done = run(database, platform, path, mapping, piece_rows=5)
+
+    assert (11, 8, 0, 3, 0) == counts(done)
+    assert (3, 8) == log_size(database)
+
+
+def stored(database: Database) -> dict[str, int]:
+    """Count the rows of every table."""
+    with db.transaction(database) as session:
+        return {
+            table.name: session.scalar(select(func.count()).select_from(table)) or 0
+            for table in db.metadata.sorted_tables
+        }
+
+
+@pytest.mark.parametrize("source", ["fresh", "begun", "finished"])
+def test_a_dry_run_says_what_an_import_would_do_and_stores_nothing(
+    database: Database, platform: Platform, tmp_path: Path, source: str
+) -> None:
+    """The counts, the reasons and the file of rejects are those of the import that follows."""
+    path = tmp_path / "mixed.csv"
+    body = "".join(f"2026-01-05,v{row},ch-{row % 3},Music,{row % 5},0,{row - 7}\n" for row in range(13))
+    path.write_text(VIDEO_HEADER + body + "2026-01-05,v,ch,Music,five,0,0\n2031-01-05,v,ch,Music,1,0,0\nx\n")
+    told: list[str] = []
+    if source == "begun":
+        with pytest.raises(worlds.Killed):
+            importers.run(
+                database, platform, path, mappings.load("vn_video_daily"), now_of=Ending(1), piece_rows=5
+            )
+    elif source == "finished":
+        run(database, platform, path, "vn_video_daily", piece_rows=5)
+    before = stored(database)
+
+    dry = run(
+        database,
+        platform,
+        path,
+        "vn_video_daily",
+        is_dry_run=True,
+        rejects_path=tmp_path / "dry",
+        piece_rows=5,
+        say=told.append,
+    )
+    after = stored(database)
+    wet = run(
+        database,
+        platform,
+        path,
+        "vn_video_daily",
+        rejects_path=tmp_path / "wet",
+        piece_rows=5,
+        say=told.append,
+    )
+
+    assert before == after
+    assert (True, False) == (dry.is_dry_run, wet.is_dry_run)
+    assert (counts(dry), dry.rejected) == (counts(wet), wet.rejected)
+    assert (tmp_path / "dry").read_bytes() == (tmp_path / "wet").read_bytes()
+    assert [told[0]] * 2 == told
+    assert (0 if source == "finished" else 1) == bool(wet.taken_count)
+
+
+@pytest.fixture(scope="module")
+def shared_platform(module_database: Database) -> Platform:
+    """Found a platform for examples that only add to it."""
+    return worlds.founded(module_database)
+
+
+@settings(max_examples=15)
+@given(data=st.data())
+def test_what_is_counted_is_the_rows(
+    module_database: Database,
+    shared_platform: Platform,
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+) -> None:
+    """Law: accepted, skipped and rejected make one a row and template; a row unread is rejected once."""
+    lines = data.draw(
+        st.lists(
+            st.sampled_from(
+                [
+                    "2026-11-05,v{n},ch,Music,5,0,-1",
+                    "2026-11-05,v{n},ch,Music,0,0,0",
+                    "2026-11-05,v{n},no such id,Music,5,1,1",
+                    "never,v{n},ch,Music,5,1,1",
+                    "2026-11-05,v{n},ch,Music,1.5,1,1",
+                    "2026-11-05,v{n}",
+                    '"2026-11-05"x,v{n},ch,Music,5,1,1',
+                ]
+            ),
+            max_size=12,
+        )
+    )
+    name = f"rows{data.draw(st.integers(0, 10**12))}"
+    path = tmp_path_factory.mktemp("rows") / name
+    path.write_text(
+        VIDEO_HEADER + "".join(line.format(n=f"{name}-{n}") + "\n" for n, line in enumerate(lines))
+    )
+
+    done = run(module_database, shared_platform, path, "vn_video_daily", piece_rows=4)
+
+    unread = sum(line.count(",") < 6 or line.startswith('"') for line in lines)
+    assert len(lines) == done.row_count
+    assert 3 * (len(lines) - unread) + unread == (
+        done.accepted_count + done.skipped_count + done.rejected_count
+    )

@@ -1,6 +1,7 @@
 """Mappings: what a row becomes, and what a mapping may not say."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,121 @@ def test_a_mapping_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes
 
     with pytest.raises(BadMapping):
         mappings.load(str(path))
+
+
+ATTRIBUTES = {
+    "topic": "t-{what}",
+    "amount": {"column": "amount", "as": "integer"},
+    "is_new": {"column": "who", "as": "boolean"},
+    "name": {"column": "who", "as": "string"},
+}
+
+
+def test_attributes_are_set_from_columns_by_kind() -> None:
+    """Texts with columns in them, and columns as kinds; what is empty is left out."""
+    one = made(("2026-11-20", "true", "v-1", "3"), attributes=ATTRIBUTES)
+    empty = made(("2026-11-20", "", "v-1", "3"), attributes={**ATTRIBUTES, "topic": "{who}"}, creator="linh")
+
+    assert one.event is not None
+    assert {"topic": "t-v-1", "amount": 3, "is_new": True, "name": "true"} == one.event["data"]["attributes"]
+    assert empty.event is not None
+    assert {"amount": 3} == empty.event["data"]["attributes"]
+    plain = made().event
+    assert plain is not None
+    assert "attributes" not in plain["data"]
+
+
+@pytest.mark.parametrize(
+    ("who", "kind", "value"),
+    [
+        ("7", "integer", 7),
+        ("7.0", "integer", None),
+        ("seven", "integer", None),
+        ("FALSE", "boolean", False),
+        ("0", "boolean", False),
+        ("no", "boolean", None),
+        ("7", "string", "7"),
+    ],
+)
+def test_an_attribute_that_is_not_of_its_kind_is_a_fault_of_its_row(
+    who: str, kind: str, value: object
+) -> None:
+    """The pointer names it, escaped."""
+    one = made(("2026-11-20", who, "v-1", "3"), attributes={"a/b": {"column": "who", "as": kind}})
+
+    if value is None:
+        assert one.error is not None
+        assert "/data/attributes/a~1b" == one.error.pointer
+    else:
+        assert one.event is not None
+        assert {"a/b": value} == one.event["data"]["attributes"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "pointer"),
+    [
+        ({"topic": "{nothing}"}, "/events/0/attributes/topic"),
+        ({"topic": {"column": "nothing", "as": "string"}}, "/events/0/attributes/topic/column"),
+        ({"topic": "{"}, "/events/0/attributes/topic"),
+        ({"topic": {"column": "who", "as": "float"}}, "/events/0/attributes"),
+        ({f"a{number}": "x" for number in range(21)}, "/events/0/attributes"),
+    ],
+)
+def test_attributes_that_cannot_be_set_are_refused_before_anything_is_imported(
+    attributes: dict[str, Any], pointer: str
+) -> None:
+    """Unknown columns and kinds, broken braces, too many."""
+    with pytest.raises(BadMapping) as caught:
+        mappings.maker(mapping_of(attributes=attributes), COLUMNS)
+
+    assert pointer == caught.value.errors[0].pointer
+
+
+def test_a_mapping_without_attributes_has_the_digest_it_always_had() -> None:
+    """So that an import that was begun is taken up, and one that was finished is known."""
+    expected = "c7aead6d156d38e5db72dbd6bd8c91efb3920bba69913b95b697d0f8dca6c1b3"
+
+    assert expected == mappings.load("klout_twitter").sha256.hex()
+    assert mapping_of().sha256 != mapping_of(attributes=ATTRIBUTES).sha256
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "time"),
+    [
+        ("Asia/Ho_Chi_Minh", "2026-11-20T12:00:00", "2026-11-20T05:00:00Z"),
+        ("Asia/Ho_Chi_Minh", "2026-11-20 12:00:00.000001", "2026-11-20T05:00:00.000001Z"),
+        # Clocks in New York show 01:30 twice on 1 November 2026, and never 02:30 on 8 March.
+        ("America/New_York", "2026-11-01 01:30:00", "2026-11-01T05:30:00Z"),
+        ("America/New_York", "2026-03-08 01:59:59", "2026-03-08T06:59:59Z"),
+        ("America/New_York", "2026-03-08 02:30:00", None),
+        ("America/New_York", "2026-03-08 03:00:00", "2026-03-08T07:00:00Z"),
+        ("UTC", "2026-11-20T12:00:00Z", None),
+        ("UTC", "2026-11-20T12:00:00.0000001", None),
+        ("UTC", "2026-11-20 24:00:00", None),
+        ("UTC", "2026-02-29 12:00:00", None),
+        ("UTC", "9999-12-31 23:59:59", "9999-12-31T23:59:59Z"),
+        ("America/New_York", "9999-12-31 23:59:59", None),
+    ],
+)
+def test_local_times_are_read_by_the_clock_of_their_zone(zone: str, text: str, time: str | None) -> None:
+    """What it never shows is no time; of two instants it is the first."""
+    one = made(
+        (text, "ann", "v-1", "3"), time={"column": "day", "as": "local_time", "zone": zone}, id="{what}"
+    )
+
+    assert time == (one.event and one.event["time"])
+
+
+def test_the_mapping_of_the_page_can_be_used() -> None:
+    """As it is written there."""
+    page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+
+    mapping = mappings.parse(example)
+
+    columns = ("event.id", "event.creator", "happened_at", "video", "viewer", "seconds", "category", "length")
+    row = Row(1, 1, ("e-1", "linh", "2026-11-20T12:00:00+07:00", "", "", "7", "music", "90"))
+    (one,) = mappings.maker(mapping, columns)(row)
+    assert one.event is not None
+    expected = {"creator": "linh", "quantity": 7, "attributes": {"topic": "music", "length_s": 90}}
+    assert expected == one.event["data"]
