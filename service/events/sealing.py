@@ -9,7 +9,7 @@ name of their period.
 
 Laws: a row is settled by one seal; an identity counts at most once in reach; the files depend on the log and
 the seals before only, never on the engine's threads or memory, on how the log was cut into files, or on who
-runs it how often.
+runs it how often. Corrections are part of the log: those up to the seal's last batch hold.
 """
 
 import re
@@ -27,7 +27,8 @@ from sqlalchemy.orm import Session
 from service.calendar import periods
 from service.calendar.periods import LATE_PERIODS, Period
 from service.core.spans import Span, local_day
-from service.events import compaction, manifest, rows
+from service.events import compaction, corrections, manifest, rows
+from service.events.corrections import Correction
 from service.events.lake import Lake, LakeAway
 from service.events.manifest import Kind, LakeFile
 from service.parties.platforms import Platform
@@ -35,9 +36,10 @@ from service.runtime import db, duck
 from service.runtime.db import Database
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-VERDICTS: Final = ("counted", "late", "duplicate", "conflict")
+VERDICTS: Final = ("counted", "late", "duplicate", "conflict", "voided")
 
 _STEP: Final = re.compile(r"^-- step: (\w+)$", re.MULTILINE)
 _PARAMETER: Final = re.compile(r"\$(\w+)")
@@ -91,6 +93,7 @@ class _Reach:
     reach_at: datetime
     own_paths: tuple[str, ...]
     paths: tuple[str, ...]
+    corrections: tuple[Correction, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,11 @@ def _reach(session: Session, lake: Lake, platform: Platform, period: Period, cut
         reach_at=reach_at,
         own_paths=tuple(lake.location(path) for path in sorted(own)),
         paths=tuple(lake.location(path) for path in sorted({*own, *(file.stored.path for file in near)})),
+        corrections=tuple(
+            corrections.holding(
+                session, platform.id, [origin.period_id for origin in origins], up_to_seq=cut_seq
+            )
+        ),
     )
 
 
@@ -228,6 +236,7 @@ def _decide(lake: Lake, period: Period, reach: _Reach, scratch: Path) -> _Outcom
     targets = {"counted": outcome.counted, "verdicts": outcome.verdicts}
     with closing(duck.connect(temp_dir=scratch)) as connection:
         lake.attach(connection)
+        connection.register("correction", _corrections_table(reach.corrections))
         try:
             for step, statement in _steps(len(reach.origins)):
                 given = {**parameters, "target": str(targets[step])} if step in targets else parameters
@@ -237,6 +246,36 @@ def _decide(lake: Lake, period: Period, reach: _Reach, scratch: Path) -> _Outcom
         except duckdb.IOException as fault:
             raise LakeAway(f"The files of {period.id} could not be read from the lake.") from fault
     return replace(outcome, counts=counts, origins=origins)
+
+
+def _corrections_table(known: Sequence[Correction]) -> "pa.Table":
+    """Give the corrections that hold as rows of a raw file, whatever they replace them by."""
+    import pyarrow as pa
+
+    own = [one.replacement for one in known]
+    columns: dict[str, list[object]] = {
+        "seq": [one.seq for one in known],
+        "position": [one.position for one in known],
+        "source": [one.source for one in known],
+        "id": [one.event_id for one in known],
+        "type": [it and it.type for it in own],
+        "at": [it and _naive(it.at) for it in own],
+        "day_on": [it and it.day_on for it in own],
+        "creator": [one.creator_id for one in known],
+        "content": [it and it.content for it in own],
+        "actor": [it and it.actor for it in own],
+        "quantity": [it and it.quantity for it in own],
+        "identity": [one.identity for one in known],
+        "fingerprint": [it and it.fingerprint for it in own],
+    }
+    kinds = {field.name: field.type for field in rows.schema()}
+    return pa.table(
+        {
+            **{name: pa.array(values, kinds[name]) for name, values in columns.items()},
+            "is_void": pa.array([it is None for it in own], pa.bool_()),
+            "period_id": pa.array([one.period_id for one in known], pa.string()),
+        }
+    )
 
 
 def _steps(origin_count: int) -> Iterator[tuple[str, str]]:
