@@ -16,11 +16,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
 import zstandard
-from sqlalchemy import Row, insert, select, tuple_
+from sqlalchemy import Row, insert, select, true, tuple_
 from sqlalchemy.orm import Session
 
 from service.calendar import periods, seal_lock
 from service.calendar.periods import Period
+from service.calendar.tables import period as period_table
 from service.core import digests, ids
 from service.core.errors import FieldError, Invalid, NotFound
 from service.core.spans import local_day, to_text
@@ -273,15 +274,25 @@ def since_seal(
     return sorted({bytes(row.identity): row.seq for row in rows}.items())
 
 
-def newest(session: Session, platform_id: str, period_ids: Collection[str]) -> tuple[int, datetime] | None:
-    """Read the batch and the instant of the last correction of events of these periods, if there is one."""
-    row = session.execute(
+def newest(session: Session, platform_id: str) -> dict[str, tuple[int, datetime]]:
+    """Read the batch and the instant of the last correction of each period's events, where there is one."""
+    last = (
         select(event_correction.c.seq, event_correction.c.recorded_at)
-        .where(event_correction.c.platform_id == platform_id, event_correction.c.period_id.in_(period_ids))
+        .where(
+            event_correction.c.platform_id == period_table.c.platform_id,
+            event_correction.c.period_id == period_table.c.id,
+        )
         .order_by(event_correction.c.seq.desc())
         .limit(1)
-    ).one_or_none()
-    return None if row is None else (row.seq, row.recorded_at)
+        .lateral()
+    )
+    # Each period finds its own by the index, however many corrections there are.
+    rows = session.execute(
+        select(period_table.c.id, last.c.seq, last.c.recorded_at)
+        .join(last, true())
+        .where(period_table.c.platform_id == platform_id)
+    )
+    return {row.id: (row.seq, row.recorded_at) for row in rows}
 
 
 def _identity(one: Asked) -> bytes:
@@ -358,8 +369,8 @@ def _misfit(one: Asked, event: Event, found: Found, now: datetime) -> _Refusal |
         return _Refusal("other_creator", FieldError("/event/data/creator", detail))
     if not found.period.span.contains(event.time):
         detail = (
-            f"a replacement lies in the period of its event, {found.period.id}; void the event and send another"
-            " one instead"
+            f"a replacement lies in the period of its event, {found.period.id}; void the event and send"
+            " another one instead"
         )
         return _Refusal("other_period", FieldError("/event/time", detail))
     if event.time > now + FUTURE_TOLERANCE:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from service.calendar import periods
-from service.closing import estimates, stages
+from service.closing import clawbacks, estimates, stages
 from service.events import compaction
 from service.jobs import queue
 from service.ledger import balances
@@ -75,6 +75,7 @@ def find(session: Session, platform: Platform, *, now: datetime) -> Iterator[Due
     for stage in stages.due(session, platform.id):
         if stage.due_at <= now:
             yield Due(stage.job, stage.period_id, stage.due_at)
+    yield from _clawbacks(session, platform, now)
     for period in periods.listing(session, platform.id):
         if period.posted_at is not None and not period.is_historic:
             yield Due("pay", period.id, period.posted_at)
@@ -86,6 +87,13 @@ def find(session: Session, platform: Platform, *, now: datetime) -> Iterator[Due
         yield Due("settle", "", settle_at)
     if balances.has_tallies(session, platform.id):
         yield Due("fold", "", slot_of(now, FOLD_EVERY_S))
+
+
+def _clawbacks(session: Session, platform: Platform, now: datetime) -> Iterator[Due]:
+    """Find the posted periods that corrections concern."""
+    for one in clawbacks.due(session, platform.id):
+        if one.due_at <= now:
+            yield Due(clawbacks.JOB, one.period_id, one.due_at)
 
 
 def slot_of(now: datetime, every_s: int) -> datetime:

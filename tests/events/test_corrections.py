@@ -1,4 +1,4 @@
-"""Corrections: what is recorded, what is refused, and what a seal makes of it, beside a model in plain Python."""
+"""Corrections: what is recorded, what is refused, what a seal makes of it; beside a model in plain Python."""
 
 import threading
 from collections.abc import Sequence
