@@ -2,6 +2,7 @@
 
 SCOPES: dict[str, str] = {
     "events:write": "send engagement events",
+    "events:correct": "void and replace events that were accepted",
     "revenue:write": "record revenue",
     "creators:read": "read creators, contents and contributions",
     "creators:write": "register creators, contents, contributions and payout destinations",
