@@ -227,6 +227,16 @@ def of_event(session: Session, platform_id: str, source: str, event_id: str) -> 
     return _standing(session, platform_id, {identity}).get(identity, [])
 
 
+def of_batch(session: Session, platform_id: str, seq: int) -> list[Correction]:
+    """Read the corrections of a batch of the log, in order."""
+    rows = session.execute(
+        select(event_correction)
+        .where(event_correction.c.platform_id == platform_id, event_correction.c.seq == seq)
+        .order_by(event_correction.c.position)
+    )
+    return [_correction(row) for row in rows]
+
+
 def holding(
     session: Session, platform_id: str, period_ids: Collection[str], *, up_to_seq: int
 ) -> list[Correction]:
@@ -293,6 +303,29 @@ def newest(session: Session, platform_id: str) -> dict[str, tuple[int, datetime]
         .where(period_table.c.platform_id == platform_id)
     )
     return {row.id: (row.seq, row.recorded_at) for row in rows}
+
+
+def body_of(one: Correction) -> dict[str, Any]:
+    """Write what a batch of the log says of a correction, as JSON values."""
+    made: dict[str, Any] = {
+        "kind": one.kind,
+        "source": one.source,
+        "id": one.event_id,
+        "period": one.period_id,
+        "creator": one.creator_id,
+        "reason": one.reason,
+        "recorded_by": one.recorded_by,
+    }
+    it = one.replacement
+    if it is not None:
+        made["event"] = {
+            "type": it.type,
+            "time": to_text(it.at),
+            "content": it.content,
+            "actor": it.actor,
+            "quantity": str(it.quantity),
+        }
+    return made
 
 
 def _identity(one: Asked) -> bytes:
@@ -483,43 +516,11 @@ def _store(
     trail.record(
         session, platform.id, actor, "correction.record", "event_batch", str(batch_id), after=counts, now=now
     )
-    placed = {one.id: one for one in _at_batch(session, platform.id, seq)}
+    placed = {one.id: one for one in of_batch(session, platform.id, seq)}
     return [
         replace(one, correction=placed.get(one.correction.id, one.correction)) if one.correction else one
         for one in outcomes
     ]
-
-
-def body_of(one: Correction) -> dict[str, Any]:
-    """Write what a batch of the log says of a correction, as JSON values."""
-    made: dict[str, Any] = {
-        "kind": one.kind,
-        "source": one.source,
-        "id": one.event_id,
-        "period": one.period_id,
-        "creator": one.creator_id,
-        "reason": one.reason,
-        "recorded_by": one.recorded_by,
-    }
-    it = one.replacement
-    if it is not None:
-        made["event"] = {
-            "type": it.type,
-            "time": to_text(it.at),
-            "content": it.content,
-            "actor": it.actor,
-            "quantity": str(it.quantity),
-        }
-    return made
-
-
-def _at_batch(session: Session, platform_id: str, seq: int) -> list[Correction]:
-    rows = session.execute(
-        select(event_correction)
-        .where(event_correction.c.platform_id == platform_id, event_correction.c.seq == seq)
-        .order_by(event_correction.c.position)
-    )
-    return [_correction(row) for row in rows]
 
 
 _OWN: Final = ("type", "at", "day_on", "content", "actor", "quantity", "fingerprint")

@@ -169,10 +169,21 @@ def _occurrence(seq: int, position: int, event: Event) -> Occurrence:
 def fingerprint(event: Event) -> bytes:
     """Digest what counts about an event, as the lake's rows have it."""
     data = event.data
-    at_us = (event.time - _EPOCH) // _MICROSECOND
     return fingerprint_of(
-        event.source, event.id, event.type, at_us, data.creator, data.content, data.actor, data.quantity
+        event.source,
+        event.id,
+        event.type,
+        microseconds(event.time),
+        data.creator,
+        data.content,
+        data.actor,
+        data.quantity,
     )
+
+
+def microseconds(at: datetime) -> int:
+    """Count the microseconds from 1970 to an instant, as fingerprints have it."""
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def _in_file(lake: Lake, path: str, wanted: Collection[bytes]) -> Iterator[tuple[bytes, Occurrence]]:
