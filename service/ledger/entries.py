@@ -267,6 +267,7 @@ def claw_back(
     earned; debit the creator's payable as far as it goes, and for the rest the creator's clawback receivable.
 
     What was paid or set aside already is not taken out of the payout: it is a debt that later earnings repay.
+    The entry names its period as a cause only: it counts when it is booked, and changes no statement before.
 
     Args: seq_last: the last batch whose corrections are applied; unearned_to: of the split's rulebook; parts:
         (creator, from payable, as receivable), minor units >= 0, one for each line of the split.
@@ -286,7 +287,6 @@ def claw_back(
         kind="claw_back",
         cause_kind="claw_back",
         cause_id=f"{period_id}/{seq_last}",
-        period_id=period_id,
         currency=currency,
         effective_at=effective_at,
         key=f"claw_back:{period_id}/{seq_last}",

@@ -17,6 +17,7 @@ from service.calendar import periods
 from service.closing import clawbacks, estimates, revenues, stages
 from service.closing.clawbacks import Done, DueClawback
 from service.closing.tools import Tools
+from service.earnings import creator
 from service.events import corrections
 from service.events.corrections import Asked
 from service.events.wire import Event
@@ -32,6 +33,7 @@ from service.runtime.db import Database
 from service.splits import shares
 from service.splits.methods import Share
 from service.splits.scoring import Score
+from service.statements import gather
 from tests.events.worlds import Killed
 from tests.world import LAN, MINH, VAULT, books, event, founded_platform, send, tools_in
 
@@ -576,6 +578,49 @@ def ended_at(database: Database, point: int) -> Iterator[Any]:
         yield lambda: seen > point
     finally:
         stop()
+
+
+def test_creators_see_what_was_taken_back_and_their_statements_tie(tools: Tools, platform: Platform) -> None:
+    """October's statements stay; November's show what was taken back and what was kept back.
+
+    An's payout of October is set aside, so that the void finds nothing; An's like of November pays for it.
+    """
+    october(tools, platform)
+    settle(tools, platform, "2026-10")
+    before = statement(tools, platform, "an", "2026-10")
+    void(tools, platform, "4", now=POSTED)
+    claw(tools, platform, now=POSTED)
+    submit(tools, platform, now=POSTED)
+    void(tools, platform, "3", now=POSTED + HOUR)
+    claw(tools, platform, now=POSTED + HOUR)
+    with db.transaction(tools.database) as session:
+        summary = creator.summary(session, platform, "an", now=POSTED + HOUR)
+        earned = creator.of_period(session, platform, "an", "2026-10")
+    earn(tools, platform, "2026-11", 400_000, now=POSTED + HOUR)
+    send(tools.database, platform, [like("5", "an", "f1", POSTED)], now=POSTED + HOUR)
+    settle(tools, platform, "2026-11")
+
+    assert (0, 525_002, 175_000) == (summary.payable_minor, summary.reserved_minor, summary.owed_back_minor)
+    assert (525_002, [("2026-10", 30_000, 175_000, 175_000)]) == (
+        earned.amount_minor,
+        [
+            (one.origin_period_id, one.lost_e4, one.amount_minor, one.receivable_minor)
+            for one in earned.taken_back
+        ],
+    )
+    assert before == statement(tools, platform, "an", "2026-10")
+    assert [("period_share", 280_000), ("claw_back_recovered", -175_000)] == statement(
+        tools, platform, "an", "2026-11"
+    )
+    assert [("claw_back", -175_000)] == statement(tools, platform, "binh", "2026-11")
+    check(tools, platform, "2026-10", "2026-11")
+
+
+def statement(tools: Tools, platform: Platform, creator_id: str, period_id: str) -> list[tuple[str, int]]:
+    """Read the kinds and amounts of a statement's lines; that it ties is asserted where it is made."""
+    with db.transaction(tools.database) as session:
+        one = gather.creator_statement(session, platform, creator_id, period_id, VAULT)
+    return [(line.kind.value, line.amount_minor) for line in one.lines]
 
 
 def test_the_day_of_a_correction_is_a_hint(tools: Tools, platform: Platform) -> None:
