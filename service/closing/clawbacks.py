@@ -193,8 +193,13 @@ def due(session: Session, platform_id: str) -> Iterator[DueClawback]:
 
 
 def hold(session: Session, platform_id: str) -> None:
-    """Hold a platform's clawbacks and postings until the transaction ends: they follow one another."""
+    """Hold a platform's clawbacks and postings until the transaction ends: they follow one another.
+
+    Submissions of payouts are held as well, by the lock that they take: what one has found to be payable is
+    not to be gone when it is reserved.
+    """
     db.lock(session, "clawbacks", platform_id)
+    db.lock(session, "payouts.submit", platform_id)
 
 
 def recover(

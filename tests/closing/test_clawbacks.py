@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -534,6 +535,39 @@ def test_counters_that_go_down_after_the_seal_count_by_difference(tools: Tools, 
     assert [("an", "2026-10", 0), ("an", "2026-11", 20_000), ("binh", "2026-11", 20_000)] == [
         (one.party_id, one.origin_period_id, one.points_e4) for one in made if one.party_kind == "creator"
     ]
+
+
+def test_workers_at_the_same_time_take_it_back_once(tools: Tools, platform: Platform) -> None:
+    """Both compute it; one of them books, and the other finds that."""
+    october(tools, platform)
+    settle(tools, platform, "2026-10")
+    void(tools, platform, "3", now=POSTED)
+
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: claw(tools, platform, now=POSTED), range(2)))
+
+    assert 175_000 == sum(one.amount_minor for one in done)
+    check(tools, platform, "2026-10")
+
+
+def test_a_payout_batch_and_a_clawback_do_not_take_the_same_money(tools: Tools, platform: Platform) -> None:
+    """Whichever comes first: neither fails, and what the batch set aside too much An owes."""
+    october(tools, platform)
+    settle(tools, platform, "2026-10")
+    void(tools, platform, "3", now=POSTED)
+
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(submit, tools, platform, now=POSTED),
+            pool.submit(claw, tools, platform, now=POSTED),
+        ]
+        for job in jobs:
+            job.result()
+
+    held = read_books(tools, platform)
+    assert 175_000 == held["unallocated"]
+    assert 350_002 == held["reserved/an"] - held.get("clawback_receivable/an", 0)
+    check(tools, platform, "2026-10")
 
 
 # The end comes while a cursor is open, which the process that ends would take with it.
