@@ -120,7 +120,7 @@ def test_a_replaced_event_counts_with_its_replacements_values(
 def test_repeats_of_a_voided_event_are_what_they_were(
     database: Database, lake: Lake, platform: Platform
 ) -> None:
-    """Sent before the void or after it, equal or not: none of them counts."""
+    """Sent before the void or after it, equal or not: none of them counts; those after it name the void."""
     worlds.send(database, platform, on(16, "e-1"), on(16, "e-1"), on(16, "e-1", quantity=2))
     correct(database, lake, platform, void())
     worlds.send(database, platform, on(16, "e-1"), on(17, "e-1"), on(16, "e-3"))
@@ -129,6 +129,14 @@ def test_repeats_of_a_voided_event_are_what_they_were(
 
     assert {"counted": 1, "late": 0, "duplicate": 2, "conflict": 1, "voided": 1} == first.counts
     assert {"counted": 0, "late": 0, "duplicate": 0, "conflict": 1, "voided": 0} == second.counts
+    assert [
+        ("conflict", "2026-11-16", False),
+        ("counted", "2026-11-16", False),
+        ("duplicate", "2026-11-16", False),
+        ("duplicate", "2026-11-16", True),
+        ("voided", "2026-11-16", True),
+    ] == verdicts(lake, first)
+    assert [("conflict", "2026-11-17", True)] == verdicts(lake, second)
 
 
 def test_an_id_that_was_voided_never_counts_again(database: Database, lake: Lake, platform: Platform) -> None:

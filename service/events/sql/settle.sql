@@ -51,8 +51,8 @@ FROM (
 WHERE origin_period_id IS NOT NULL AND place > first_place;
 
 -- step: corrected
--- Candidates that are the first of their identity in reach, and that a correction took back; or that came after
--- a void of their identity, whose own event is out of reach.
+-- Candidates that are the first of their identity in reach, and that a correction took back; and those that came
+-- after a void of their identity, repeats or not, which never count.
 CREATE TEMP TABLE corrected AS
 SELECT
     event.seq * 16384 + event.position AS place,
@@ -61,9 +61,12 @@ SELECT
     correction.position AS correction_position
 FROM read_parquet($own_files) AS event
 INNER JOIN correction ON correction.identity = event.identity
-ANTI JOIN repeat ON repeat.place = event.seq * 16384 + event.position
+LEFT JOIN repeat ON repeat.place = event.seq * 16384 + event.position
 WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
-    AND (correction.is_void OR (correction.period_id = {origin} AND event.seq < correction.seq));
+    AND CASE
+        WHEN correction.is_void THEN repeat.place IS NULL OR event.seq > correction.seq
+        ELSE repeat.place IS NULL AND correction.period_id = {origin} AND event.seq < correction.seq
+    END;
 
 -- step: counted
 COPY (
