@@ -5,6 +5,7 @@ from typing import Any
 
 from service.api.answers import Answer, instant, money, span
 from service.api.calls import Call
+from service.closing.clawbacks import Taken
 from service.closing.estimates import Estimate
 from service.earnings import creator
 from service.earnings.creator import Counted, OriginLine, PeriodEarning, PoolWalk, Summary
@@ -38,6 +39,7 @@ def _summary(one: Summary) -> dict[str, Any]:
         "reserved": money(one.reserved_minor, one.currency),
         "under_way": money(one.under_way_minor, one.currency),
         "paid": money(one.paid_minor, one.currency),
+        "owed_back": money(one.owed_back_minor, one.currency),
         "next_payout": None if one.next_payout is None else _due(one.next_payout),
         "periods": [
             {
@@ -88,6 +90,18 @@ def _walk(one: PeriodEarning) -> dict[str, Any]:
         "points_total": None if one.points_total_e4 is None else points_text(one.points_total_e4),
         "lines": [_line(each, one.currency) for each in one.lines],
         "amount": _amount(one.amount_minor, one.currency),
+        "taken_back": [_taken(each) for each in one.taken_back],
+    }
+
+
+def _taken(one: Taken) -> dict[str, Any]:
+    return {
+        "origin_period": one.origin_period_id,
+        "at": instant(one.effective_at),
+        "points": points_text(one.lost_e4),
+        "amount": money(one.amount_minor, one.currency),
+        "owed": money(one.receivable_minor, one.currency),
+        "entry": one.entry_id,
     }
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from service.api import (
     audit_log,
     contents,
+    corrections,
     creators,
     earnings,
     event_types,
@@ -33,6 +34,7 @@ from service.api import (
 ALL: Final[tuple[ModuleType, ...]] = (
     audit_log,
     contents,
+    corrections,
     creators,
     earnings,
     event_types,

@@ -65,7 +65,14 @@ def run(tools: Tools, platform_id: str, period_id: str, *, now: datetime) -> Rec
         recorded = shares.of_period(session, platform_id, period_id, split.version)
     settled = sealing.settle(tools.database, tools.lake, platform, period, now=now)
     with db.transaction(tools.database) as session:
-        material = computing.gather(session, tools.lake, platform, period, origin_ids=settled.origins)
+        material = computing.gather(
+            session,
+            tools.lake,
+            platform,
+            period,
+            origin_ids=settled.origins,
+            known_at=split.computed_at,
+        )
     made = computing.divide(material, computing.score(tools, material), split.pool_minor)
     return Recomputed(
         platform_id=platform_id,

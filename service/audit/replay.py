@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from service.audit import books, divisions, logged, payments
+from service.audit import books, clawed, divisions, logged, payments
 from service.audit.findings import Finding, Notes
 from service.core.errors import Fault
 from service.events import manifest
@@ -25,7 +25,7 @@ FILES: Final = "events.files"
 """The check of the lake, which reads files and therefore runs after the transaction."""
 
 CHECKS: Final[Mapping[str, Callable[[Session, Platform, Notes], None]]] = MappingProxyType(
-    {**books.CHECKS, **divisions.CHECKS, **payments.CHECKS, **logged.CHECKS}
+    {**books.CHECKS, **divisions.CHECKS, **payments.CHECKS, **logged.CHECKS, **clawed.CHECKS}
 )
 
 

@@ -5,6 +5,7 @@ Law: the same files, rulebooks, contributions and pool give the same shares, who
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from service.calendar import periods
 from service.calendar.periods import Period
 from service.closing.pool import Pool, pool_of
 from service.closing.tools import Tools
-from service.events import manifest
+from service.events import corrections, manifest
 from service.events.lake import Lake
 from service.events.manifest import LakeFile
 from service.ledger import balances, entries
@@ -46,16 +47,22 @@ def gather(
     *,
     origin_ids: Iterable[str],
     own_locations: Sequence[str] | None = None,
+    up_to_seq: int | None = None,
+    known_at: datetime | None = None,
 ) -> Material:
-    """Read the rulebooks, contributions and files that a period's shares depend on.
+    """Read the rulebooks, contributions, corrections and files that a period's shares depend on.
 
     Args:
         origin_ids: the periods whose events it counts: itself, and those that it carries late events of.
         own_locations: the files of its own counted events where they are not in the manifest (an estimate).
+        up_to_seq: the last batch whose corrections hold; None stands for the last one of the period's seal.
+        known_at: when the split was computed that is looked at again; later contributions are left out.
 
     Raises:
         EventsRemoved: the platform's policy had events of one of them removed.
     """
+    last_seq = period.cut_seq if up_to_seq is None else up_to_seq
+    assert last_seq is not None, "an open period has no cut: say up to where"
     files: dict[str, LakeFile] = {}
     own = own_locations if own_locations is not None else _locations(session, lake, period, files)
     known = periods.listing(session, platform.id)
@@ -64,7 +71,7 @@ def gather(
     for origin_id in sorted({period.id, *origin_ids}):
         origin = by_id[origin_id]
         rule = registry.in_force(session, platform.id, origin.span.start_at).rulebook
-        held = contributions.in_force_rows(session, platform.id, origin.span)
+        held = contributions.in_force_rows(session, platform.id, origin.span, known_at=known_at)
         settled: list[str] = []
         if origin_id != period.id:
             for one in known:
@@ -77,6 +84,7 @@ def gather(
                 contributions=held,
                 locations=(*settled, *own),
                 settled_locations=tuple(settled),
+                voided=_voided(session, origin, last_seq),
             )
         )
     return Material(
@@ -140,6 +148,15 @@ def _settled_part_of(one: Period, origin: Period, period: Period) -> bool:
     if one.cut_seq is None or one.is_historic or one.span.start_at <= origin.span.start_at:
         return False
     return one.span.start_at < period.span.start_at
+
+
+def _voided(session: Session, origin: Period, up_to_seq: int) -> list[tuple[bytes, int]]:
+    """Read what was taken back of a period after its own seal; what was before, that seal knew."""
+    if origin.cut_seq is None:
+        return []
+    return corrections.since_seal(
+        session, origin.platform_id, origin.id, after_seq=origin.cut_seq, up_to_seq=up_to_seq
+    )
 
 
 def _locations(session: Session, lake: Lake, one: Period, files: dict[str, LakeFile]) -> list[str]:

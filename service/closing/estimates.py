@@ -79,6 +79,7 @@ def refresh(tools: Tools, platform_id: str, *, now: datetime) -> EstimateRun:
                 period,
                 origin_ids=seen.origins,
                 own_locations=[seen.location],
+                up_to_seq=seen.last_seq,
             )
             pool = computing.pool(session, platform, period)
         scores = computing.score(tools, material)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods, seal_lock
 from service.calendar.periods import Period, WrongState
-from service.closing import computing, revenues
+from service.closing import clawbacks, computing, revenues
 from service.closing.tools import Report, Tools, silent
 from service.core import digests
 from service.core.errors import Conflict
@@ -313,6 +313,7 @@ def _identity(split: Split) -> dict[str, object]:
 def _book(session: Session, platform: Platform, period: Period, split: Split, *, now: datetime) -> None:
     # The last instant of the period: its statement and its books show what was earned in it.
     effective_at = period.span.end_at - _INSTANT
+    clawbacks.hold(session, platform.id)
     balance_minor = computing.pool_balance(session, platform, period.id)
     if split.deficit_minor:
         assert balance_minor == -split.deficit_minor, "a sealed period's pool does not change"
@@ -344,6 +345,7 @@ def _book(session: Session, platform: Platform, period: Period, split: Split, *,
             effective_at=effective_at,
         )
         journal.post(session, entry, now=now)
+    clawbacks.recover(session, platform, period, effective_at=effective_at, now=now)
     assert computing.pool_balance(session, platform, period.id) == 0, "posting empties the pool"
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import (
     Column,
     ForeignKeyConstraint,
     Index,
+    Integer,
     Table,
     Text,
     UniqueConstraint,
@@ -71,4 +72,68 @@ estimate = Table(
         ["estimate_run.platform_id", "estimate_run.period_id"],
         ondelete="CASCADE",
     ),
+)
+
+clawback_run = Table(
+    "clawback_run",
+    metadata,
+    Column("platform_id", Text, primary_key=True),
+    Column("period_id", Text, primary_key=True, doc="The posted period whose lines were looked at."),
+    Column("seq_last", BigInteger, primary_key=True, doc="Corrections up to this batch are applied."),
+    Column("version", Integer, nullable=False, doc="Of the posted split."),
+    Column("currency", Currency, nullable=False),
+    Column("amount_minor", Minor, nullable=False, doc="What its lines take back together."),
+    Column("effective_at", Instant, nullable=False),
+    Column("entry_id", BigInteger, doc="Empty when nothing was taken back."),
+    Column("recorded_at", Instant, nullable=False),
+    ForeignKeyConstraint(
+        ["platform_id", "period_id", "version"], ["split.platform_id", "split.period_id", "split.version"]
+    ),
+    ForeignKeyConstraint(["platform_id", "entry_id"], ["entry.platform_id", "entry.id"]),
+    CheckConstraint("(amount_minor > 0) = (entry_id IS NOT NULL)", name="entry"),
+    info=APPEND_ONLY,
+)
+
+clawback = Table(
+    "clawback",
+    metadata,
+    Column("platform_id", Text, primary_key=True),
+    Column("period_id", Text, primary_key=True),
+    Column("seq_last", BigInteger, primary_key=True),
+    Column("creator_id", Text, primary_key=True),
+    Column("origin_period_id", Text, primary_key=True),
+    Column("points_e4", Points, nullable=False, doc="Of the line, as it was posted."),
+    Column("lost_e4", Points, nullable=False, doc="Of these, what the line has not without what is void."),
+    Column("line_minor", Minor, nullable=False, doc="The line's amount, as it was posted."),
+    Column(
+        "total_minor", Minor, nullable=False, doc="Taken back of the line, this and earlier runs together."
+    ),
+    Column("amount_minor", Minor, nullable=False, doc="Taken back by this run."),
+    Column(
+        "receivable_minor", Minor, nullable=False, doc="Of this, what the creator's payable did not cover."
+    ),
+    ForeignKeyConstraint(
+        ["platform_id", "period_id", "seq_last"],
+        ["clawback_run.platform_id", "clawback_run.period_id", "clawback_run.seq_last"],
+    ),
+    CheckConstraint("points_e4 > 0 AND lost_e4 > 0 AND lost_e4 <= points_e4", name="points"),
+    CheckConstraint(
+        "amount_minor > 0 AND total_minor >= amount_minor AND line_minor >= total_minor", name="amount"
+    ),
+    CheckConstraint("receivable_minor BETWEEN 0 AND amount_minor", name="receivable"),
+    Index("clawback_creator_idx", "platform_id", "creator_id", "period_id"),
+    info=APPEND_ONLY,
+)
+
+clawback_recovery = Table(
+    "clawback_recovery",
+    metadata,
+    Column("platform_id", Text, primary_key=True),
+    Column("period_id", Text, primary_key=True, doc="The period whose posting recovered it."),
+    Column("creator_id", Text, primary_key=True),
+    Column("amount_minor", Minor, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    ForeignKeyConstraint(["platform_id", "period_id"], ["period.platform_id", "period.id"]),
+    CheckConstraint("amount_minor > 0", name="amount"),
+    info=APPEND_ONLY,
 )

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods
 from service.calendar.periods import Period
-from service.closing import estimates, revenues
+from service.closing import clawbacks, estimates, revenues
+from service.closing.clawbacks import Taken
 from service.closing.estimates import Estimate
 from service.closing.revenues import Revenue
 from service.core.spans import Span
@@ -91,6 +92,7 @@ class Summary:
         estimate: of the open period, provisional; None before the first one.
         payable_minor: final and free to pay; held_minor: final and held back; reserved_minor: in a batch that
             was not sent yet; under_way_minor: with the provider; paid_minor: arrived, to date.
+        owed_back_minor: taken back after it had left or was set aside; kept back from what is earned next.
         next_payout: what would be paid next, or what blocks it; None when nothing is payable.
         periods: the latest first.
     """
@@ -106,6 +108,7 @@ class Summary:
     reserved_minor: int
     under_way_minor: int
     paid_minor: int
+    owed_back_minor: int
     next_payout: Due | None
     periods: Sequence[PeriodAmount]
 
@@ -172,6 +175,8 @@ class PeriodEarning:
         rule: the rulebook in force for the period.
         pool, points_total_e4, amount_minor: None while there is nothing to show.
         lines: the period's own first, then those of late events by origin; none without points.
+        taken_back: what corrections of events took back of these lines after they were booked; the amounts
+            of the lines and their sum stay what they were.
     """
 
     platform_id: str
@@ -191,6 +196,7 @@ class PeriodEarning:
     points_total_e4: int | None
     lines: Sequence[OriginLine]
     amount_minor: int | None
+    taken_back: Sequence[Taken]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +248,7 @@ def summary(session: Session, platform: Platform, creator_id: str, *, now: datet
         reserved_minor=balance(Role.RESERVED),
         under_way_minor=sum(moved_minor[state] for state in _UNDER_WAY),
         paid_minor=moved_minor[PayoutState.PAID],
+        owed_back_minor=balance(Role.CLAWBACK_RECEIVABLE),
         next_payout=due.of_creator(session, platform, creator_id, now=now),
         periods=_amounts(session, platform, creator_id, known, estimate, now),
     )
@@ -280,6 +287,7 @@ def of_period(session: Session, platform: Platform, creator_id: str, period_id: 
         points_total_e4=found.points_total_e4 if found else None,
         lines=_lines(found, period_id) if found else (),
         amount_minor=sum(part.amount_minor for part in found.parts) if found else None,
+        taken_back=clawbacks.of_creator(session, platform.id, creator_id, period_id),
     )
 
 

@@ -9,7 +9,7 @@ name of their period.
 
 Laws: a row is settled by one seal; an identity counts at most once in reach; the files depend on the log and
 the seals before only, never on the engine's threads or memory, on how the log was cut into files, or on who
-runs it how often.
+runs it how often. Corrections are part of the log: those up to the seal's last batch hold.
 """
 
 import re
@@ -26,7 +26,8 @@ from sqlalchemy.orm import Session
 from service.calendar import periods
 from service.calendar.periods import LATE_PERIODS, Period
 from service.core.spans import Span, local_day
-from service.events import compaction, manifest, quarantine, rows
+from service.events import compaction, corrections, manifest, quarantine, rows
+from service.events.corrections import Correction
 from service.events.lake import Lake, LakeAway
 from service.events.manifest import Kind, LakeFile
 from service.events.quarantine_rows import ConflictRow
@@ -36,9 +37,10 @@ from service.runtime.db import Database
 from service.runtime.scratch import folder as scratch_folder
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-VERDICTS: Final = ("counted", "late", "duplicate", "conflict")
+VERDICTS: Final = ("counted", "late", "duplicate", "conflict", "voided")
 
 CONFLICTS_MAX: Final = quarantine.OPEN_MAX
 """Conflicts of one seal that are handed to quarantine; its verdicts name every one."""
@@ -103,6 +105,7 @@ class _Reach:
     reach_at: datetime
     own_paths: tuple[str, ...]
     paths: tuple[str, ...]
+    corrections: tuple[Correction, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,11 @@ def _reach(session: Session, lake: Lake, platform: Platform, period: Period, cut
         reach_at=reach_at,
         own_paths=tuple(lake.location(path) for path in sorted(own)),
         paths=tuple(lake.location(path) for path in sorted({*own, *(file.stored.path for file in near)})),
+        corrections=tuple(
+            corrections.holding(
+                session, platform.id, [origin.period_id for origin in origins], up_to_seq=cut_seq
+            )
+        ),
     )
 
 
@@ -242,6 +250,7 @@ def _decide(lake: Lake, period: Period, reach: _Reach, scratch: Path) -> _Outcom
     targets = {"counted": outcome.counted, "verdicts": outcome.verdicts}
     with closing(duck.connect(temp_dir=scratch)) as connection:
         lake.attach(connection)
+        connection.register("correction", _corrections_table(reach.corrections))
         try:
             for step, statement in _steps(len(reach.origins)):
                 given = {**parameters, "target": str(targets[step])} if step in targets else parameters
@@ -266,6 +275,37 @@ def _conflicts(connection: "DuckDBPyConnection") -> list[ConflictRow]:
         place = {name: event.pop(name) for name in _CONFLICT_PLACE}
         made.append(ConflictRow(event=event, **place))
     return made
+
+
+def _corrections_table(known: Sequence[Correction]) -> "pa.Table":
+    """Give the corrections that hold as rows of a raw file, whatever they replace them by."""
+    import pyarrow as pa
+
+    own = [one.replacement for one in known]
+    columns: dict[str, list[object]] = {
+        "seq": [one.seq for one in known],
+        "position": [one.position for one in known],
+        "source": [one.source for one in known],
+        "id": [one.event_id for one in known],
+        "type": [it and it.type for it in own],
+        "at": [it and _naive(it.at) for it in own],
+        "day_on": [it and it.day_on for it in own],
+        "creator": [one.creator_id for one in known],
+        "content": [it and it.content for it in own],
+        "actor": [it and it.actor for it in own],
+        "quantity": [it and it.quantity for it in own],
+        "attributes": [it and it.attributes for it in own],
+        "identity": [one.identity for one in known],
+        "fingerprint": [it and it.fingerprint for it in own],
+    }
+    kinds = {field.name: field.type for field in rows.schema()}
+    return pa.table(
+        {
+            **{name: pa.array(values, kinds[name]) for name, values in columns.items()},
+            "is_void": pa.array([it is None for it in own], pa.bool_()),
+            "period_id": pa.array([one.period_id for one in known], pa.string()),
+        }
+    )
 
 
 def _steps(origin_count: int) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ whole or not at all. At an instant is a sum of lines by their entries' `effectiv
 it: the closing balance of a period is the one at its end, and equals the opening balance of the next.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -80,6 +80,23 @@ def of_role(session: Session, platform_id: str, role: Role, currency: str) -> di
     rows = session.execute(
         _every(_NOW, _OF_ROLE),
         {"platform_id": platform_id, "role": role.value, "currency": currency},
+    )
+    return {row.owner: _on_normal_side(role, int(row.debit_minor), int(row.credit_minor)) for row in rows}
+
+
+def hold(
+    session: Session, platform_id: str, role: Role, owners: Sequence[str], currency: str
+) -> dict[str, int]:
+    """Read balances of a strict role and keep them as they are until the transaction ends, by owner.
+
+    Locks are taken in ascending order of account id, as postings take theirs.
+
+    Returns: minor units on the normal side, of those owners who have an account.
+    """
+    assert role.is_strict, "a tally account has no balance row to lock"
+    rows = session.execute(
+        _HOLD,
+        {"platform_id": platform_id, "role": role.value, "owners": list(owners), "currency": currency},
     )
     return {row.owner: _on_normal_side(role, int(row.debit_minor), int(row.credit_minor)) for row in rows}
 
@@ -328,5 +345,19 @@ _FOLD: Final = text(
         RETURNING summed.tally_count
     )
     SELECT coalesce(sum(tally_count), 0) FROM added
+    """
+)
+
+_HOLD: Final = text(
+    """
+    WITH book AS MATERIALIZED (SELECT CAST(:platform_id AS text) AS platform_id)
+    SELECT account.owner, balance.debit_minor, balance.credit_minor
+      FROM book
+      JOIN account USING (platform_id)
+      JOIN balance ON balance.platform_id = account.platform_id AND balance.account_id = account.id
+     WHERE account.role = CAST(:role AS text) AND account.currency = CAST(:currency AS char(3))
+       AND account.owner = ANY(CAST(:owners AS text[]))
+     ORDER BY balance.account_id
+       FOR UPDATE OF balance
     """
 )

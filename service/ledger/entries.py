@@ -253,6 +253,66 @@ def deficit_recovered(
     return _of_period(platform_id, "deficit_recovered", period_id, currency, effective_at, lines)
 
 
+def claw_back(
+    platform_id: str,
+    *,
+    period_id: str,
+    seq_last: int,
+    currency: str,
+    unearned_to: str,
+    parts: Iterable[tuple[str, int, int]],
+    effective_at: datetime,
+) -> Entry:
+    """Take back what voided events carried in a posted split: credit where the rulebook sends what nobody
+    earned; debit the creator's payable as far as it goes, and for the rest the creator's clawback receivable.
+
+    What was paid or set aside already is not taken out of the payout: it is a debt that later earnings repay.
+    The entry names its period as a cause only: it counts when it is booked, and changes no statement before.
+
+    Args: seq_last: the last batch whose corrections are applied; unearned_to: of the split's rulebook; parts:
+        (creator, from payable, as receivable), minor units >= 0, one for each line of the split.
+    """
+    to = party_account("unearned", unearned_to)
+    lines = tuple(
+        Line(debit, to, amount_minor)
+        for creator_id, payable_minor, receivable_minor in parts
+        for debit, amount_minor in (
+            (_payable(creator_id), payable_minor),
+            (AccountRef(Role.CLAWBACK_RECEIVABLE, creator_id), receivable_minor),
+        )
+        if amount_minor
+    )
+    return Entry(
+        platform_id=platform_id,
+        kind="claw_back",
+        cause_kind="claw_back",
+        cause_id=f"{period_id}/{seq_last}",
+        currency=currency,
+        effective_at=effective_at,
+        key=f"claw_back:{period_id}/{seq_last}",
+        lines=lines,
+    )
+
+
+def claw_back_recovered(
+    platform_id: str,
+    *,
+    period_id: str,
+    currency: str,
+    parts: Iterable[tuple[str, int]],
+    effective_at: datetime,
+) -> Entry:
+    """Recover clawback receivables out of what a posting earned: debit payable, credit the receivable.
+
+    Args: parts: (creator, minor units above zero).
+    """
+    lines = [
+        Line(_payable(creator_id), AccountRef(Role.CLAWBACK_RECEIVABLE, creator_id), amount_minor)
+        for creator_id, amount_minor in parts
+    ]
+    return _of_period(platform_id, "claw_back_recovered", period_id, currency, effective_at, lines)
+
+
 def payout_reserved(
     platform_id: str,
     *,

@@ -176,16 +176,23 @@ def of_content(session: Session, platform_id: str, content_id: str) -> list[Cont
     return [Contribution(**row._mapping) for row in rows]
 
 
-def in_force_rows(session: Session, platform_id: str, span: Span) -> list[Contribution]:
-    """Read every declaration that holds at some instant of `span`, by content, date and creator."""
+def in_force_rows(
+    session: Session, platform_id: str, span: Span, *, known_at: datetime | None = None
+) -> list[Contribution]:
+    """Read every declaration that holds at some instant of `span`, by content, date and creator.
+
+    Args:
+        known_at: only those that were declared by then; a content's first one may reach back.
+    """
+    query = select(*_COLUMNS).where(
+        contribution.c.platform_id == platform_id,
+        contribution.c.from_at < span.end_at,
+        or_(contribution.c.until_at.is_(None), contribution.c.until_at > span.start_at),
+    )
+    if known_at is not None:
+        query = query.where(contribution.c.declared_at <= known_at)
     rows = session.execute(
-        select(*_COLUMNS)
-        .where(
-            contribution.c.platform_id == platform_id,
-            contribution.c.from_at < span.end_at,
-            or_(contribution.c.until_at.is_(None), contribution.c.until_at > span.start_at),
-        )
-        .order_by(contribution.c.content_id, contribution.c.from_at, contribution.c.creator_id)
+        query.order_by(contribution.c.content_id, contribution.c.from_at, contribution.c.creator_id)
     )
     return [Contribution(**row._mapping) for row in rows]
 

@@ -4,6 +4,7 @@ SCOPES: dict[str, str] = {
     "events:write": "send engagement events",
     "events:read": "look up events, event batches and what became of them",
     "events:define": "create and change event types",
+    "events:correct": "void and replace events that were accepted",
     "revenue:write": "record revenue",
     "creators:read": "read creators, contents and contributions",
     "creators:write": "register creators, contents, contributions and payout destinations",

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from service.calendar import periods
-from service.closing import estimates, stages
+from service.closing import clawbacks, estimates, stages
 from service.events import compaction, merging, quarantine
 from service.jobs import queue
 from service.ledger import balances
@@ -71,15 +71,11 @@ def plan_platform(session: Session, platform: Platform, *, now: datetime) -> Non
 
 def find(session: Session, platform: Platform, *, now: datetime) -> Iterator[Due]:
     """Find what is due for one platform, in the order in which the data flows."""
-    compact_at = compaction.due_at(session, platform.id)
-    if compact_at is not None and compact_at <= now:
-        yield Due("compact", "", compact_at)
-    if merging.is_due(session, platform.id, now=now):
-        yield Due("merge", "", slot_of(now, MERGE_EVERY_S))
-    yield Due("tidy", "", slot_of(now, TIDY_EVERY_S))
+    yield from _of_events(session, platform, now)
     for stage in stages.due(session, platform.id):
         if stage.due_at <= now:
             yield Due(stage.job, stage.period_id, stage.due_at)
+    yield from _clawbacks(session, platform, now)
     for period in periods.listing(session, platform.id):
         if period.posted_at is not None and not period.is_historic:
             yield Due("pay", period.id, period.posted_at)
@@ -89,10 +85,27 @@ def find(session: Session, platform: Platform, *, now: datetime) -> Iterator[Due
     settle_at = settlement.due_at(session, platform.id)
     if settle_at is not None and settle_at <= now:
         yield Due("settle", "", settle_at)
-    if quarantine.has_old(session, platform.id, now):
-        yield Due("purge_quarantine", "", slot_of(now, PURGE_EVERY_S))
     if balances.has_tallies(session, platform.id):
         yield Due("fold", "", slot_of(now, FOLD_EVERY_S))
+
+
+def _of_events(session: Session, platform: Platform, now: datetime) -> Iterator[Due]:
+    """Find what keeps the log short, the lake in few files, and both free of what is too old."""
+    compact_at = compaction.due_at(session, platform.id)
+    if compact_at is not None and compact_at <= now:
+        yield Due("compact", "", compact_at)
+    if merging.is_due(session, platform.id, now=now):
+        yield Due("merge", "", slot_of(now, MERGE_EVERY_S))
+    yield Due("tidy", "", slot_of(now, TIDY_EVERY_S))
+    if quarantine.has_old(session, platform.id, now):
+        yield Due("purge_quarantine", "", slot_of(now, PURGE_EVERY_S))
+
+
+def _clawbacks(session: Session, platform: Platform, now: datetime) -> Iterator[Due]:
+    """Find the posted periods that corrections concern."""
+    for one in clawbacks.due(session, platform.id):
+        if one.due_at <= now:
+            yield Due(clawbacks.JOB, one.period_id, one.due_at)
 
 
 def slot_of(now: datetime, every_s: int) -> datetime:

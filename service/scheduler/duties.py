@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.calendar import periods
-from service.closing import estimates, stages
+from service.closing import clawbacks, estimates, stages
 from service.events import compaction, merging, partitions, quarantine, retention, sweeping
 from service.jobs import queue
 from service.jobs.queue import Run
@@ -118,6 +118,13 @@ def post(shift: Shift) -> Result:
     return result
 
 
+def claw_back(shift: Shift) -> Result:
+    """Take back what corrections cost the lines of a posted period."""
+    system, run = shift.system, shift.run
+    done = clawbacks.run(tools(system), run.platform_id, run.scope, now=shift.now)
+    return _finish(shift, asdict(done))
+
+
 def estimate(shift: Shift) -> Result:
     """Compute the open period's estimate anew, from everything that arrived until now."""
     system, run = shift.system, shift.run
@@ -183,6 +190,7 @@ DUTIES: Mapping[str, Callable[[Shift], Result]] = {
     "tidy": tidy,
     "close": close,
     "post": post,
+    clawbacks.JOB: claw_back,
     "estimate": estimate,
     "pay": pay,
     "settle": settle,

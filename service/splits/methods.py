@@ -70,7 +70,7 @@ def divide(
     """
     assert pool_minor >= 0, "a pool is not negative: a deficit is carried, not divided"
     assert rulebook.parent_bp == 0 or has_parent, "a rulebook gives nothing to a parent that is not there"
-    counted_e4 = _taken_back(points, period_id)
+    counted_e4 = taking_part(points, period_id)
     total_e4 = sum(counted_e4)
     parties = _parties(platform_id, rulebook, has_parent, is_unearned=total_e4 == 0)
     # With nobody's points every weight is in basis points, else in basis points times points.
@@ -127,7 +127,7 @@ def _parties(
     return parties
 
 
-def _taken_back(points: Sequence[Score], period_id: str) -> list[int]:
+def taking_part(points: Sequence[Score], period_id: str) -> list[int]:
     """Say with how many points each score takes part: those below zero are taken from its creator's others.
 
     What late corrections take back comes first from the pool's own period, then from the latest one, and goes

@@ -39,6 +39,7 @@ COUNTED: Final[Columns] = (
 CHANGES: Final = ("caps", "below_zero", "minimum_points")
 """The clauses that change a creator's sum, in the order in which they do."""
 
+_VOIDED: Final[Columns] = (("identity", "BINARY"), ("seq", "BIGINT"))
 _WEIGHTS: Final[Columns] = (("type", "STRING"), ("points", "BIGINT"))
 _CONTRIBUTIONS: Final[Columns] = (
     ("content", "STRING"),
@@ -87,6 +88,9 @@ class Origin:
     locations: Sequence[str]
     """Files that hold counted rows of the period, as the engine finds them."""
     settled_locations: Sequence[str] = ()
+    voided: Sequence[tuple[bytes, int]] = ()
+    """What corrections took back after the period's seal: identities, and with each the batch before which
+    its rows do not count. They are left out of all files, so that what is void changes no difference."""
 
 
 def score(engine: Engine, origins: Sequence[Origin]) -> list[Score]:
@@ -131,6 +135,7 @@ def inputs(engine: Engine, origins: Sequence[Origin], files: Mapping[str, LakeFi
                 "statement": f"{origin.rulebook.method}.sql",
                 "statement_sha256": digests.sha256_hex(statement(origin.rulebook.method).encode()),
                 "contributions_sha256": _contributions_sha256(origin.contributions),
+                **_voided_document(origin.voided),
                 "files": [
                     {
                         "path": files[location].stored.path,
@@ -199,8 +204,17 @@ def _contributions_sha256(contributions: Iterable[Contribution]) -> str:
     return digests.digest_of(sorted(rows, key=lambda row: row[:3]))
 
 
+def _voided_document(voided: Sequence[tuple[bytes, int]]) -> dict[str, Any]:
+    """Describe what was left out as void, where anything was."""
+    if not voided:
+        return {}
+    rows = [[identity.hex(), str(seq)] for identity, seq in voided]
+    return {"voided_count": len(rows), "voided_sha256": digests.digest_of(sorted(rows))}
+
+
 def _run(engine: Engine, origin: Origin, locations: Sequence[str]) -> list[Score]:
-    files = Files("counted", COUNTED, sorted(locations))
+    voided = Parameters("voided", _VOIDED, origin.voided) if origin.voided else None
+    files = Files("counted", COUNTED, sorted(locations), voided)
     rows = engine.run(statement(origin.rulebook.method), files, parameters(origin))
     return list(_scores(rows, origin.period_id))
 

@@ -39,6 +39,8 @@ _KINDS: Final = MappingProxyType(
         "payout_sent": Kind.PAYOUT_SENT,
         "payout_failed": Kind.PAYOUT_FAILED,
         "payout_returned": Kind.PAYOUT_RETURNED,
+        "claw_back": Kind.CLAW_BACK,
+        "claw_back_recovered": Kind.CLAW_BACK_RECOVERED,
     }
 )
 """The entries that a statement has words for; any other one is an adjustment."""

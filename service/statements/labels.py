@@ -19,6 +19,8 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
         Kind.PAYOUT_SENT.value: msgid("Payout"),
         Kind.PAYOUT_FAILED.value: msgid("Failed payout, owed again"),
         Kind.PAYOUT_RETURNED.value: msgid("Returned payout, owed again"),
+        Kind.CLAW_BACK.value: msgid("Taken back, since events were corrected"),
+        Kind.CLAW_BACK_RECOVERED.value: msgid("Kept back for what was taken back before"),
         Kind.ADJUSTMENT.value: msgid("Adjustment"),
         CLOSING: msgid("Closing balance"),
     }

@@ -36,6 +36,10 @@ class Kind(StrEnum):
     """Proven not to have arrived; owed again."""
     PAYOUT_RETURNED = "payout_returned"
     """Came back after it was paid; owed again."""
+    CLAW_BACK = "claw_back"
+    """What events carried that were voided after their period was booked."""
+    CLAW_BACK_RECOVERED = "claw_back_recovered"
+    """Kept back for what was taken back before and could not be covered then."""
     ADJUSTMENT = "adjustment"
     """Anything else that was booked, such as a reversal; its reference names the cause."""
 

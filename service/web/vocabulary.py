@@ -51,6 +51,7 @@ JOBS: Final = {
     "compact": msgid("Filing events"),
     "close": msgid("Closing the period"),
     "post": msgid("Booking the period"),
+    "claw_back": msgid("Taking back what corrected events earned"),
     "estimate": msgid("Refreshing the estimate"),
     "pay": msgid("Preparing a payout batch"),
     "settle": msgid("Sending payouts"),
@@ -70,6 +71,7 @@ VERDICTS: Final = {
     "late": msgid("late, of earlier periods"),
     "duplicate": msgid("repeated"),
     "conflict": msgid("contradicting an earlier one"),
+    "voided": msgid("voided or replaced"),
 }
 
 STAFF_ROLES: Final = {

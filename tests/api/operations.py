@@ -53,6 +53,7 @@ def address(operation: Operation, world: World) -> str:
         "period": world.past_period,
         "key": "00000000",
         "revenue": UUID,
+        "correction": UUID,
         "job": UUID,
         "payout": UUID,
         "batch": UUID,

@@ -1,12 +1,18 @@
 """The story that the audit replays: every kind of fact, once at least."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from service.calendar import periods
-from service.closing import revenues, stages
+from service.closing import clawbacks, revenues, stages
 from service.closing.revenues import Deduction
 from service.closing.tools import Tools
+from service.events import corrections
+from service.events.corrections import Asked
+from service.events.wire import Event
 from service.ledger import balances, journal
 from service.ledger.accounts import AccountRef, Role
 from service.ledger.entries import Entry, Line
@@ -48,6 +54,7 @@ def play(database: Database, folder: Path) -> None:
     _close(tools, "2026-10", OCTOBER_END + GRACE)
     _november(tools, platform)
     _close(tools, "2026-11", NOVEMBER_END + GRACE)
+    _correct(tools, platform, NOVEMBER_END + 7 * DAY)
     _record(tools, platform, 900_000_000, reference="r-3", now=NOVEMBER_END + 8 * DAY, period_id="2026-12")
     _close(tools, "2026-12", DECEMBER_END + GRACE)
     _by_hand(database)
@@ -74,6 +81,36 @@ def _november(tools: Tools, platform: Platform) -> None:
     late = [event("late", "like", START + 2 * DAY, "an", actor="fan-9")]
     send(tools.database, platform, late, now=OCTOBER_END + 9 * DAY)
     _record(tools, platform, -50_000_000, reference="r-2", now=OCTOBER_END + 9 * DAY, period_id="2026-11")
+
+
+def _correct(tools: Tools, platform: Platform, now: datetime) -> None:
+    """Void events of October twice: one of Chi's while her money is set aside, which December repays.
+
+    Em's is replaced: it is taken back, and counts late in December.
+    """
+    bank = Sandbox(database=tools.database, delay_s=60, clock=lambda _: now)
+    batch = _submit(tools.database, bank, platform, ["chi"], now)
+    _void(tools, platform, now, "chi-0", "dung-1")
+    other = event("em-2", "comment", START + DAY, "em", actor="fan-2")
+    replacement = msgspec.json.decode(json.dumps(other), type=Event)
+    asked = Asked(source="app", event_id="em-2", reason="a comment", event=replacement)
+    _record_corrections(tools, platform, now, asked)
+    clawbacks.run(tools, platform.id, "2026-10", now=now)
+    _void(tools, platform, now + DAY, "dung-3", "late")
+    for period_id in ("2026-10", "2026-11"):
+        clawbacks.run(tools, platform.id, period_id, now=now + DAY)
+    with db.transaction(tools.database) as session:
+        batches.cancel(session, platform.id, batch.id, actor=LAN, now=now + DAY)
+
+
+def _void(tools: Tools, platform: Platform, now: datetime, *event_ids: str) -> None:
+    asked = [Asked(source="app", event_id=one, reason="a robot") for one in event_ids]
+    _record_corrections(tools, platform, now, *asked)
+
+
+def _record_corrections(tools: Tools, platform: Platform, now: datetime, *asked: Asked) -> None:
+    with db.transaction(tools.database) as session:
+        corrections.record(session, tools.lake, platform, asked, actor=OPERATOR, now=now)
 
 
 def _record(

@@ -325,6 +325,66 @@ CANARIES = [
         "events.files",
         "UPDATE lake_file SET sha256 = '\\x00' WHERE kind = 'counted'",
     ),
+    canary(
+        "change whom a correction names",
+        "events.corrections",
+        "UPDATE event_correction SET event_id = 'chi-1' WHERE event_id = 'chi-0'",
+    ),
+    canary(
+        "change what a replacement counts",
+        "events.corrections",
+        "UPDATE event_correction SET quantity = 9 WHERE kind = 'replace'",
+    ),
+    canary(
+        "take a correction away",
+        "events.corrections",
+        "DELETE FROM event_correction WHERE event_id = 'late'",
+    ),
+    canary(
+        "bring a voided event back",
+        "events.corrections",
+        "UPDATE event_correction SET kind = 'void', type = NULL, at = NULL, day_on = NULL, quantity = NULL,"
+        " fingerprint = NULL, seq = 0 WHERE kind = 'replace'",
+        "INSERT INTO event_correction SELECT platform_id, 1, 0, gen_random_uuid(), kind, source, event_id,"
+        " identity, period_id, creator_id, first_seq, first_position, reason, recorded_at, recorded_by"
+        " FROM event_correction WHERE seq = 0",
+    ),
+    canary(
+        "take back more than was lost",
+        "closing.clawbacks closing.clawback_bookings",
+        "UPDATE clawback SET amount_minor = amount_minor + 1, total_minor = total_minor + 1"
+        " WHERE creator_id = 'chi'",
+    ),
+    canary(
+        "name other points of a line",
+        "closing.clawbacks",
+        "UPDATE clawback SET points_e4 = points_e4 * 2, lost_e4 = lost_e4 * 2 WHERE creator_id = 'chi'",
+    ),
+    canary(
+        "name another line's amount",
+        "closing.clawbacks",
+        "UPDATE clawback SET line_minor = line_minor + 1 WHERE creator_id = 'em'",
+    ),
+    canary(
+        "take a line of a clawback away",
+        "closing.clawback_bookings",
+        "DELETE FROM clawback WHERE creator_id = 'em'",
+    ),
+    canary(
+        "let a creator owe less",
+        "closing.receivables closing.clawback_bookings",
+        "UPDATE clawback SET receivable_minor = receivable_minor - 1 WHERE receivable_minor > 0",
+    ),
+    canary(
+        "forget what was recovered",
+        "closing.receivables closing.clawback_bookings",
+        "DELETE FROM clawback_recovery WHERE creator_id = 'chi'",
+    ),
+    canary(
+        "forget a run",
+        "closing.clawback_bookings",
+        "DELETE FROM clawback_run WHERE amount_minor > 0 AND period_id = '2026-10'",
+    ),
 ]
 
 

@@ -14,7 +14,9 @@ def test_the_flow_reaches_what_it_is_for(stand: Stand):
     state = stand.play_whole(FLOW).state
 
     split = next(one for one in state["split"] if one["period_id"] == WAITING)
-    assert {"counted": 9, "late": 1, "duplicate": 2, "conflict": 1} == split["inputs"]["verdicts"]
+    assert {"counted": 9, "late": 1, "duplicate": 2, "conflict": 1, "voided": 0} == split["inputs"][
+        "verdicts"
+    ]
     shares = [one for one in state["share"] if one["period_id"] == WAITING]
     assert {"platform", "parent", "creator"} == {one["party_kind"] for one in shares}
     assert {WAITING, POSTED} == {one["origin_period_id"] for one in shares}

@@ -174,7 +174,13 @@ def test_a_changed_file_brings_what_is_new_and_repeats_are_duplicates(
     lake = worlds.lake_in(tmp_path / "lake")
     period = worlds.seal(database, platform, "2026-01")
     settled = sealing.settle(database, lake, platform, period, now=NOW)
-    assert {"counted": more.accepted_count, "duplicate": 9, "conflict": 0, "late": 0} == settled.counts
+    assert {
+        "counted": more.accepted_count,
+        "duplicate": 9,
+        "conflict": 0,
+        "late": 0,
+        "voided": 0,
+    } == settled.counts
 
 
 def test_a_long_file_is_imported_in_pieces(database: Database, platform: Platform, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def counted(lake: Lake, settled: Settled) -> list[tuple[str, int, str]]:
 
 
 def tallies(settled: Settled) -> tuple[int, int, int, int]:
-    """Give the counts in the order of VERDICTS: counted, late, duplicate, conflict."""
+    """Give the counts of the events that nobody corrected: counted, late, duplicate, conflict."""
     found = settled.counts
     return found["counted"], found["late"], found["duplicate"], found["conflict"]
 
@@ -467,7 +467,10 @@ def test_a_preview_shows_what_is_compacted_and_records_nothing(
     rows, counts, seen_seq = read_preview(database, lake, platform, 16)
 
     assert [("e-1", 1, "2026-11-16"), ("e-2", 1, "2026-11-16")] == rows
-    assert ({"counted": 2, "late": 0, "duplicate": 1, "conflict": 0}, last_seq) == (counts, seen_seq)
+    assert ({"counted": 2, "late": 0, "duplicate": 1, "conflict": 0, "voided": 0}, last_seq) == (
+        counts,
+        seen_seq,
+    )
     with db.transaction(database) as session:
         assert [] == manifest.files_of_period(session, platform.id, name_of(16), "counted")
 

@@ -60,6 +60,43 @@ def test_a_template_moves_money_between_its_two_accounts(made: Entry, expected: 
     assert [expected] == [(str(line.debit), str(line.credit), line.amount_minor) for line in made.lines]
 
 
+@pytest.mark.parametrize(
+    ("unearned_to", "account"), [("unallocated", "unallocated"), ("platform", "platform_revenue")]
+)
+def test_a_clawback_takes_what_is_free_and_lends_the_rest(unearned_to: str, account: str) -> None:
+    """Two lines where both are there, one where one of them is nothing; the rule says where it goes."""
+    made = entries.claw_back(
+        "sen",
+        period_id="2026-06",
+        seq_last=7,
+        currency="VND",
+        unearned_to=unearned_to,
+        parts=[("an", 5, 0), ("binh", 0, 6), ("chi", 7, 8)],
+        effective_at=JULY,
+    )
+
+    assert [
+        ("creator_payable:an", account, 5),
+        ("clawback_receivable:binh", account, 6),
+        ("creator_payable:chi", account, 7),
+        ("clawback_receivable:chi", account, 8),
+    ] == [(str(line.debit), str(line.credit), line.amount_minor) for line in made.lines]
+    assert ("claw_back:2026-06/7", "2026-06/7", None) == (made.key, made.cause_id, made.period_id)
+
+
+def test_what_creators_owe_is_recovered_once_a_period() -> None:
+    """Out of each one's payable."""
+    made = entries.claw_back_recovered(
+        "sen", period_id="2026-07", currency="VND", parts=[("an", 5), ("binh", 6)], effective_at=JULY
+    )
+
+    assert [
+        ("creator_payable:an", "clawback_receivable:an", 5),
+        ("creator_payable:binh", "clawback_receivable:binh", 6),
+    ] == [(str(line.debit), str(line.credit), line.amount_minor) for line in made.lines]
+    assert "claw_back_recovered:2026-07" == made.key
+
+
 def test_the_same_facts_have_the_same_key() -> None:
     """An act that runs again asks for the entry that it posted before."""
     made = [entries.payout_sent("sen", **UNDER_WAY) for _ in range(2)]

@@ -11,6 +11,8 @@ from werkzeug.test import Client as Asker
 
 from service.calendar import periods
 from service.closing import estimates, revenues, stages
+from service.events import corrections
+from service.events.corrections import Asked
 from service.events.quarantine import OPEN_KEPT
 from service.jobs import queue
 from service.jobs.queue import Run
@@ -24,7 +26,7 @@ from service.runtime import db, metrics, settings
 from service.runtime.db import Database
 from service.scheduler import ticker
 from service.wiring import System, assemble
-from tests.world import MINH, books, event, founded_platform, send
+from tests.world import LAN, MINH, books, event, founded_platform, send
 
 START = datetime(2026, 9, 30, 17, tzinfo=UTC)
 CLOSE = datetime(2026, 11, 3, 17, tzinfo=UTC)
@@ -93,6 +95,29 @@ def test_a_period_is_closed_when_its_grace_has_ended_and_not_before(system: Syst
     with db.transaction(system.database) as session:
         sealed = periods.steps(session, "sen", "2026-10")[1]
     assert str(SYSTEM) == sealed.actor
+
+
+def test_a_void_after_posting_is_taken_back_by_the_next_tick(system: System) -> None:
+    """Once: the run is there after the void, and no tick after it makes another."""
+    _tick(system, CLOSE)
+    with db.transaction(system.database) as session:
+        stages.approve(session, "sen", "2026-10", actor=MINH, now=CLOSE)
+    _tick(system, POST)
+    with db.transaction(system.database) as session:
+        (batch,) = batches.listing(session, "sen")
+        batches.cancel(session, "sen", batch.id, actor=LAN, now=POST)
+        asked = [Asked(source="app", event_id="1", reason="a robot")]
+        platform = platforms.get(session, "sen")
+        corrections.record(session, system.lake, platform, asked, actor=OPERATOR, now=POST + _HOUR)
+    _tick(system, POST + _HOUR - timedelta(microseconds=1))
+    early = _runs(system, "claw_back")
+    _tick(system, POST + _HOUR)
+    _tick(system, POST + 2 * _HOUR)
+
+    (run,) = _runs(system, "claw_back")
+    assert ([], "done", 700_000) == (early, run.state, run.result and run.result["amount_minor"])
+    with db.transaction(system.database) as session:
+        assert 700_000 == books(session, "sen")["unallocated"]
 
 
 def test_after_approval_ticks_carry_the_money_to_the_creator(system: System) -> None:

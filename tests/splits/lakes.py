@@ -16,6 +16,7 @@ def write(events: Sequence[Event], path: Path) -> str:
     table = pa.table(
         {
             "seq": pa.array([1] * len(events), pa.int64()),
+            "identity": pa.array([identity(place) for place in range(len(events))], pa.binary(16)),
             "type": pa.array([one.type for one in events], pa.string()),
             "at": pa.array([one.at.replace(tzinfo=None) for one in events], pa.timestamp("us")),
             "day_on": pa.array([one.day_on for one in events], pa.date32()),
@@ -28,6 +29,11 @@ def write(events: Sequence[Event], path: Path) -> str:
     )
     pq.write_table(table, path)
     return str(path)
+
+
+def identity(place: int) -> bytes:
+    """Name the event at a place of a file."""
+    return place.to_bytes(16, "big")
 
 
 def engine(temp_dir: Path, *, threads: int = 2) -> DuckEngine:

@@ -72,6 +72,29 @@ def test_the_sql_agrees_with_arithmetic_by_hand(
 
 
 @settings(max_examples=25)
+@given(rulebooks(), EVENTS, declarations(), st.sets(st.integers(0, 25)))
+def test_what_is_void_is_as_if_it_had_not_been_counted(
+    rule: Rulebook, events: list[Event], contributions: list[Contribution], places: set[int]
+) -> None:
+    """Rows from before a correction are left out, with every cap as it would be; later rows stay."""
+    standing = [one for place, one in enumerate(events) if place not in places]
+    with tempfile.TemporaryDirectory() as folder:
+        origin = Origin(
+            period_id=PERIOD,
+            rulebook=rule,
+            contributions=contributions,
+            locations=[lakes.write(events, Path(folder) / "all.parquet")],
+        )
+        engine = lakes.engine(Path(folder))
+
+        # The rows are of batch 1: a correction of batch 2 comes after them, one of batch 1 does not.
+        voided = replace(origin, voided=[(lakes.identity(place), 2) for place in sorted(places)])
+        too_early = replace(origin, voided=[(lakes.identity(place), 1) for place in sorted(places)])
+        assert score(rule, [standing], contributions) == scoring.score(engine, [voided])
+        assert scoring.score(engine, [origin]) == scoring.score(engine, [too_early])
+
+
+@settings(max_examples=25)
 @given(rulebooks(), EVENTS, declarations(), st.randoms(use_true_random=False), st.integers(0, 25))
 def test_the_order_of_the_rows_the_files_and_the_threads_change_nothing(
     rule: Rulebook, events: list[Event], contributions: list[Contribution], random: object, cut: int
@@ -331,6 +354,20 @@ def test_the_inputs_name_what_recomputes_the_points(tmp_path: Path) -> None:
     assert [{"path": stored.path, "sha256": "ab" * 32, "row_count": 7, "is_settled": False}] == one["files"]
     assert digests.sha256_hex(scoring.statement("pro_rata").encode()) == one["statement_sha256"]
     assert actual == json.loads(digests.canonical_json(actual))
+
+
+def test_the_inputs_name_what_was_left_out_as_void(tmp_path: Path) -> None:
+    """How many identities, and their digest; nothing where there are none."""
+    origin = Origin(period_id=PERIOD, rulebook=rulebook(), contributions=[], locations=())
+    voided = [replace(origin, voided=[(lakes.identity(place), 2)]) for place in (1, 2)]
+
+    none, one, other = (
+        scoring.inputs(lakes.engine(tmp_path), [each], {})["origins"][0] for each in (origin, *voided)
+    )
+
+    assert "voided_count" not in none
+    assert 1 == one["voided_count"] == other["voided_count"]
+    assert one["voided_sha256"] != other["voided_sha256"]
 
 
 def test_other_contributions_have_another_digest(tmp_path: Path) -> None:

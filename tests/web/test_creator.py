@@ -4,11 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from service.app import create
+from service.closing.tables import clawback, clawback_run
 from service.earnings import creator as earnings
+from service.ledger import entries, journal
 from service.runtime import clock, db
 from service.runtime.db import Database
+from service.splits import shares
 from tests.web import world as world_module
 from tests.web.conftest import Visit
 from tests.web.visitor import Visitor
@@ -157,3 +161,56 @@ def test_the_days_are_told_in_the_readers_language(visit: Visit, world: World) -
     assert "bình luận comment" in text
     assert "Chính thức" in text
     assert "Final" not in text
+
+
+def test_what_was_taken_back_is_shown_with_its_reason(own_world: World) -> None:
+    """On the day whose events were corrected, and beside the balance what is still to be kept back."""
+    system, period_id = own_world.system, own_world.booked
+    platform = own_world.platform()
+    with db.transaction(system.database) as session:
+        now = clock.now(session)
+        (earned,) = shares.of_creator(session, platform.id, "an", period_id)
+        entry = entries.claw_back(
+            platform.id,
+            period_id=period_id,
+            seq_last=1_000,
+            currency=platform.currency,
+            unearned_to="unallocated",
+            parts=[("an", 0, 1_234)],
+            effective_at=now,
+        )
+        run = {"platform_id": platform.id, "period_id": period_id, "seq_last": 1_000}
+        posted = journal.post(session, entry, now=now)
+        session.execute(
+            insert(clawback_run).values(
+                **run,
+                version=earned.version,
+                currency=platform.currency,
+                amount_minor=1_234,
+                effective_at=now,
+                entry_id=posted.entry_id,
+                recorded_at=now,
+            )
+        )
+        session.execute(
+            insert(clawback).values(
+                **run,
+                creator_id="an",
+                origin_period_id=period_id,
+                points_e4=earned.share.points_e4,
+                lost_e4=20_000,
+                line_minor=earned.share.amount_minor,
+                total_minor=1_234,
+                amount_minor=1_234,
+                receivable_minor=1_234,
+            )
+        )
+    app = create(system)
+    visitors = {one: Visitor(app, own_world, locale=one).sign_in("creator", "an") for one in ("en", "vi")}
+
+    pages = {one: visitor.get(f"/me/periods/{period_id}").text for one, visitor in visitors.items()}
+    assert "Taken back, since events were corrected" in pages["en"]
+    assert "Thu hồi do sự kiện được sửa lại" in pages["vi"]
+    assert "of it VND 1,234 is kept back later" in pages["en"].replace("\u00a0", " ")
+    me = visitors["en"].get("/me").text.replace("\u00a0", " ")
+    assert "VND 1,234 was taken back after it was paid or set aside, since events were corrected." in me

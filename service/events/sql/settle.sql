@@ -4,6 +4,10 @@
 -- {origin} tells for which period a row is settled now, or is NULL; it is the one part that is filled in, with
 -- a CASE over named parameters. $files are the raw files in reach, $own_files those that can hold such rows;
 -- files that were written before there were attributes lack that column.
+--
+-- The table `correction` is small and made before: what holds for which identity as of the seal. A void holds for
+-- its identity, a replacement for its identity and period. A replacement is a row of its own, at the place of its
+-- correction; what it replaces keeps its place, and so decides what is a repeat.
 
 -- step: candidate
 -- The rows that are settled now, by a short hash of their identity that finds what needs a closer look.
@@ -47,51 +51,112 @@ FROM (
 )
 WHERE origin_period_id IS NOT NULL AND place > first_place;
 
+-- step: corrected
+-- Candidates that are the first of their identity in reach, and that a correction took back; and those that came
+-- after a void of their identity, repeats or not, which never count.
+CREATE TEMP TABLE corrected AS
+SELECT
+    event.seq * 16384 + event.position AS place,
+    event.seq > correction.seq AS is_resent,
+    correction.seq AS correction_seq,
+    correction.position AS correction_position
+FROM read_parquet($own_files, union_by_name = true) AS event
+INNER JOIN correction ON correction.identity = event.identity
+LEFT JOIN repeat ON repeat.place = event.seq * 16384 + event.position
+WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
+    AND CASE
+        WHEN correction.is_void THEN repeat.place IS NULL OR event.seq > correction.seq
+        ELSE repeat.place IS NULL AND correction.period_id = {origin} AND event.seq < correction.seq
+    END;
+
 -- step: counted
 COPY (
-    SELECT
-        event.seq,
-        event.position,
-        event.source,
-        event.id,
-        event.type,
-        event."at",
-        event.day_on,
-        event.creator,
-        event.content,
-        event.actor,
-        event.quantity,
-        event.identity,
-        event.fingerprint,
-        event.attributes,
-        {origin} AS origin_period_id
-    FROM read_parquet($own_files, union_by_name = true) AS event
-    ANTI JOIN repeat ON repeat.place = event.seq * 16384 + event.position
-    WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
-    ORDER BY event.creator, event.seq, event.position
+    SELECT * FROM (
+        SELECT
+            event.seq,
+            event.position,
+            event.source,
+            event.id,
+            event.type,
+            event."at",
+            event.day_on,
+            event.creator,
+            event.content,
+            event.actor,
+            event.quantity,
+            event.identity,
+            event.fingerprint,
+            event.attributes,
+            {origin} AS origin_period_id
+        FROM read_parquet($own_files, union_by_name = true) AS event
+        ANTI JOIN repeat ON repeat.place = event.seq * 16384 + event.position
+        ANTI JOIN corrected ON corrected.place = event.seq * 16384 + event.position
+        WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
+        UNION ALL
+        SELECT
+            event.seq,
+            event.position,
+            event.source,
+            event.id,
+            event.type,
+            event."at",
+            event.day_on,
+            event.creator,
+            event.content,
+            event.actor,
+            event.quantity,
+            event.identity,
+            event.fingerprint,
+            event.attributes,
+            {origin} AS origin_period_id
+        FROM correction AS event
+        WHERE NOT event.is_void AND {origin} IS NOT NULL
+    )
+    ORDER BY creator, seq, position
 ) TO $target (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880);
 
 -- step: verdicts
 COPY (
-    SELECT
-        event.identity,
-        event.seq,
-        event.position,
-        CASE
-            WHEN repeat.is_equal THEN 'duplicate'
-            WHEN repeat.place IS NOT NULL THEN 'conflict'
-            WHEN {origin} = $period_id THEN 'counted'
-            ELSE 'late'
-        END AS verdict,
-        {origin} AS origin_period_id,
-        event.fingerprint,
-        repeat.first_place // 16384 AS first_seq,
-        CAST(repeat.first_place % 16384 AS INTEGER) AS first_position,
-        repeat.first_fingerprint
-    FROM read_parquet($own_files, union_by_name = true) AS event
-    LEFT JOIN repeat ON repeat.place = event.seq * 16384 + event.position
-    WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
-    ORDER BY event.identity, event.seq, event.position
+    SELECT * FROM (
+        SELECT
+            event.identity,
+            event.seq,
+            event.position,
+            CASE
+                WHEN repeat.is_equal THEN 'duplicate'
+                WHEN repeat.place IS NOT NULL OR corrected.is_resent THEN 'conflict'
+                WHEN corrected.place IS NOT NULL THEN 'voided'
+                WHEN {origin} = $period_id THEN 'counted'
+                ELSE 'late'
+            END AS verdict,
+            {origin} AS origin_period_id,
+            event.fingerprint,
+            repeat.first_place // 16384 AS first_seq,
+            CAST(repeat.first_place % 16384 AS INTEGER) AS first_position,
+            repeat.first_fingerprint,
+            corrected.correction_seq,
+            corrected.correction_position
+        FROM read_parquet($own_files, union_by_name = true) AS event
+        LEFT JOIN repeat ON repeat.place = event.seq * 16384 + event.position
+        LEFT JOIN corrected ON corrected.place = event.seq * 16384 + event.position
+        WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
+        UNION ALL
+        SELECT
+            event.identity,
+            event.seq,
+            event.position,
+            CASE WHEN {origin} = $period_id THEN 'counted' ELSE 'late' END AS verdict,
+            {origin} AS origin_period_id,
+            event.fingerprint,
+            NULL AS first_seq,
+            NULL AS first_position,
+            NULL AS first_fingerprint,
+            NULL AS correction_seq,
+            NULL AS correction_position
+        FROM correction AS event
+        WHERE NOT event.is_void AND {origin} IS NOT NULL
+    )
+    ORDER BY identity, seq, position
 ) TO $target (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880);
 
 -- step: conflict

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-ColumnType = Literal["STRING", "BIGINT", "BOOLEAN", "TIMESTAMP", "DATE"]
+ColumnType = Literal["STRING", "BIGINT", "BOOLEAN", "TIMESTAMP", "DATE", "BINARY"]
 """The types that the SQL dialects of all engines share; a TIMESTAMP is in UTC and carries no zone."""
 
 Columns = tuple[tuple[str, ColumnType], ...]
@@ -33,6 +33,8 @@ class Files:
     columns: Columns
     """What is read of them; they may hold more."""
     locations: Sequence[str]
+    voided: Parameters | None = None
+    """Rows (identity, seq) that make others void: those of that identity with a lower seq are left out."""
 
 
 class Engine(Protocol):

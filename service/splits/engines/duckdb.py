@@ -20,7 +20,14 @@ _ARROW: dict[ColumnType, pa.DataType] = {
     "BOOLEAN": pa.bool_(),
     "TIMESTAMP": pa.timestamp("us"),
     "DATE": pa.date32(),
+    "BINARY": pa.binary(),
 }
+
+_STANDING = """
+    CREATE TEMP VIEW {name} AS
+    SELECT {columns} FROM {name}_as_settled AS event
+    ANTI JOIN {name}_voided AS voided ON voided.identity = event.identity AND event.seq < voided.seq
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +57,18 @@ class DuckEngine:
 
 
 def _open(connection: duckdb.DuckDBPyConnection, files: Files) -> None:
-    if files.locations:
-        names = [name for name, _ in files.columns]
-        connection.read_parquet(list(files.locations)).select(*names).create_view(files.name)
-    else:
+    if not files.locations:
         connection.register(files.name, _arrow(Parameters(files.name, files.columns, ())))
+        return
+    names = [name for name, _ in files.columns]
+    found = connection.read_parquet(list(files.locations))
+    if files.voided is None:
+        found.select(*names).create_view(files.name)
+        return
+    found.select(*names, "identity", "seq").create_view(f"{files.name}_as_settled")
+    connection.register(f"{files.name}_voided", _arrow(files.voided))
+    columns = ", ".join(f'event."{name}"' for name in names)
+    connection.execute(_STANDING.format(name=files.name, columns=columns))
 
 
 def _arrow(table: Parameters) -> pa.Table:
