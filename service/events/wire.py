@@ -335,7 +335,7 @@ def _is_plain(body: bytes, items: Iterable[Raw | bytes]) -> bool:
         body.isascii()
         and b"\\" not in body
         and b"\x7f" not in body
-        and _FINE.search(body) is None
+        and (b"." not in body or _FINE.search(body) is None)
         and (len(body) <= ITEM_BYTES_MAX or max(map(len, map(bytes, items))) <= ITEM_BYTES_MAX)
     )
 
@@ -350,10 +350,9 @@ def _is_within(events: Iterable[Event], types: Mapping[str, EventType]) -> bool:
     if any(one is None or not one.is_plain for one in used):
         return False
     known = cast("list[EventType]", used)
-    data = [event.data for event in events]
-    if [one for one in data if one.attributes]:
+    quantities = [one.quantity for event in events if not (one := event.data).attributes]
+    if len(quantities) < len(events):
         return False
-    quantities = [one.quantity for one in data]
     return max(one.quantity_min for one in known) <= min(quantities) and max(quantities) <= min(
         one.quantity_max for one in known
     )
