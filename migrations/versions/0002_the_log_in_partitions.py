@@ -25,6 +25,7 @@ def upgrade() -> None:
     define_next_event_seq()
     create_event_batch()
     define_open_event_partition()
+    define_refuse_batch()
     create_compacted()
     op.execute(
         "SELECT open_event_partition(day_on) FROM (SELECT DISTINCT CAST(received_at AT TIME ZONE 'UTC' AS date)"
@@ -103,6 +104,7 @@ def downgrade() -> None:
     )
     op.drop_table("compacted_after")
     op.drop_table("event_batch_after")
+    op.execute("DROP FUNCTION refuse_batch()")
     op.execute("DROP FUNCTION open_event_partition(date)")
     op.execute("DROP FUNCTION next_event_seq()")
     role = op.get_bind().dialect.identifier_preparer.quote(context.config.attributes["app_role"])
@@ -206,6 +208,19 @@ def define_open_event_partition() -> None:
                 to_char(day_on, 'YYYY-MM-DD') || ' 00:00:00+00',
                 to_char(day_on + 1, 'YYYY-MM-DD') || ' 00:00:00+00');
             RETURN true;
+        END $$
+        """
+    )
+
+
+def define_refuse_batch() -> None:
+    """Keep batches out of a day that is about to leave the log."""
+    op.execute(
+        """
+        CREATE FUNCTION refuse_batch() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION '% is closed: its day is in the lake', TG_TABLE_NAME
+                USING ERRCODE = 'object_not_in_prerequisite_state';
         END $$
         """
     )

@@ -3,8 +3,8 @@
 Owns how rows get into `event_batch` and how whole days leave it. The application makes partitions through one
 function of the schema; only the owner's role takes them away. Laws: an intake never fails because a partition
 is missing; a day goes only when every batch of it has been in the lake for KEPT_FOR, so that a reader who saw
-one of them waiting has ended by then; and no row is ever lost: a day that was detached is looked at once more
-before it is dropped.
+one of them waiting has ended by then; and no row is ever lost: a day is closed for batches before it is
+looked at for the last time.
 
 A partition is detached concurrently, because that waits for those who read the log and keeps nobody out of
 it. https://www.postgresql.org/docs/current/sql-altertable.html (DETACH PARTITION, read 2026-11-21).
@@ -206,9 +206,8 @@ def _prune(connection: Connection, now: datetime) -> Pruned:
     for one in listing(connection):
         if one.is_attached:
             continue
-        if not _is_done(connection, one, now):
-            # A batch was committed between the look and the detachment: it goes back to the log.
-            _try(connection, _attach(one))
+        if not may_go(one, _content(connection, one), now):
+            _put_back(connection, one)
         elif _try(connection, f"DROP TABLE public.{one.name}"):
             dropped.append(one.name)
         else:
@@ -217,28 +216,44 @@ def _prune(connection: Connection, now: datetime) -> Pruned:
 
 
 def _detach(connection: Connection, now: datetime) -> bool:
-    """Take the partitions that may go out of the log, one after the other; False if somebody reads it."""
+    """Take the partitions that may go out of the log, one after the other; False if somebody uses it."""
     for one in listing(connection):
         if one.is_leaving and not _try(connection, f"{_DETACH.format(one.name)} FINALIZE"):
             return False
-    return all(
-        _try(connection, f"{_DETACH.format(one.name)} CONCURRENTLY")
-        for one in listing(connection)
-        if one.is_attached and _is_done(connection, one, now)
-    )
+    for one in listing(connection):
+        if not one.is_attached or not may_go(one, Content(0, None), now):
+            continue
+        is_closed = _close(connection, one, now)
+        if is_closed is None:
+            return False
+        if is_closed and not _try(connection, f"{_DETACH.format(one.name)} CONCURRENTLY"):
+            return False
+    return True
 
 
 _DETACH: Final = "ALTER TABLE public.event_batch DETACH PARTITION public.{}"
 
 
-def _attach(one: Partition) -> str:
-    bounds = f"FROM ('{one.end_at - _DAY}') TO ('{one.end_at}')"
-    return f"ALTER TABLE public.event_batch ATTACH PARTITION public.{one.name} FOR VALUES {bounds}"
+def _close(connection: Connection, one: Partition, now: datetime) -> bool | None:
+    """Let no batch into a partition any more, if it may go; None if somebody is writing to it.
+
+    Waits for those who write to that very day, and holds up nobody else.
+    """
+    connection.execute(text("BEGIN"))
+    is_closed = None
+    if _try(connection, _CLOSE.format(one.name)):
+        is_closed = may_go(one, _content(connection, one), now)
+    connection.execute(text("COMMIT" if is_closed else "ROLLBACK"))
+    return is_closed
 
 
-def _is_done(connection: Connection, one: Partition, now: datetime) -> bool:
-    if not may_go(one, Content(0, None), now):
-        return False
+_CLOSE: Final = """
+CREATE OR REPLACE TRIGGER partition_closed BEFORE INSERT ON public.{}
+FOR EACH ROW EXECUTE FUNCTION public.refuse_batch()
+"""
+
+
+def _content(connection: Connection, one: Partition) -> Content:
     row = connection.execute(
         text(
             f"""
@@ -249,7 +264,34 @@ def _is_done(connection: Connection, one: Partition, now: datetime) -> bool:
             """
         )
     ).one()
-    return may_go(one, Content(row.waiting_count, row.compacted_at), now)
+    return Content(row.waiting_count, row.compacted_at)
+
+
+def _put_back(connection: Connection, one: Partition) -> None:
+    """Bring a partition back into the log that somebody detached by hand while batches in it wait.
+
+    Marks that were moved past them meanwhile are taken back.
+    """
+    begin_at = one.end_at - _DAY
+    bounds = f"FROM ('{begin_at}') TO ('{one.end_at}')"
+    connection.execute(text("BEGIN"))
+    connection.execute(text(f"DROP TRIGGER IF EXISTS partition_closed ON public.{one.name}"))
+    connection.execute(
+        text(f"ALTER TABLE public.event_batch ATTACH PARTITION public.{one.name} FOR VALUES {bounds}")
+    )
+    connection.execute(
+        text(
+            f"""
+            UPDATE public.compaction_mark AS mark
+               SET seq = least(mark.seq, waiting.seq - 1), next_seq = NULL, next_xact = NULL
+              FROM (
+                  SELECT platform_id, min(seq) AS seq FROM public.{one.name} GROUP BY platform_id
+              ) AS waiting
+             WHERE mark.platform_id = waiting.platform_id
+            """
+        )
+    )
+    connection.execute(text("COMMIT"))
 
 
 def _try(connection: Connection, statement: str) -> bool:

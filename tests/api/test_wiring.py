@@ -65,7 +65,7 @@ def test_a_sound_system_has_nothing_to_report(world: World) -> None:
     """Database, schema, lake and keys are looked at."""
     checks = wiring.doctor(world.system)
 
-    assert ["database", "schema", "lake", "encryption keys"] == [one.name for one in checks]
+    assert ["database", "schema", "event log", "lake", "encryption keys"] == [one.name for one in checks]
     assert all(one.is_good for one in checks), checks
 
 

@@ -15,9 +15,9 @@ def test_the_flows_reach_what_they_are_for(stand: Stand):
     """Every duty is done, by runs of which none failed."""
     closing, settling = (stand.play_whole(flow).state for flow in (CLOSING, SETTLING))
 
-    assert {"compact", "close", "estimate", "pay", "fold"} == _done(closing)
+    assert {"compact", "close", "estimate", "pay", "fold", "tidy"} == _done(closing)
     assert "published" == _state_of(closing, WAITING)
-    assert {"post", "pay", "settle", "fold", "estimate"} == _done(settling)
+    assert {"post", "pay", "settle", "fold", "estimate", "tidy"} == _done(settling)
     assert "posted" == _state_of(settling, WAITING) == _state_of(settling, POSTED)
     assert ["failed", "paid"] == sorted(one["state"] for one in settling["payout"])
 
