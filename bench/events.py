@@ -21,6 +21,7 @@ from bench.figures import Figure, rate
 from bench.load import Sent
 from bench.stage import Stage, built, platform, served
 from service.calendar import periods
+from service.events import partitions
 from service.parties.actors import OPERATOR
 from service.parties.platforms import Platform
 from service.runtime import clock, db, postgres
@@ -198,6 +199,7 @@ def _seed(stage: Stage, made: Platform, batch_count: int) -> str:
         year, month = divmod(now.year * 12 + now.month - 1 - HISTORY_MONTHS, 12)
         history_at = now.replace(year=year, month=month + 1, day=2)
         periods.open_from(session, made, history_at, actor=OPERATOR, now=now)
+        partitions.ensure_ahead(session, now)
     body = zstandard.ZstdCompressor(level=3).compress(next(batches.stream("history", now)))
     file_count = max(1, batch_count * batches.EVENTS * HISTORY_FILES_A_MILLION // 1_000_000)
     owner = db.connect(owner_url(stage), application_name="bench")
