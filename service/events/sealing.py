@@ -278,34 +278,36 @@ def _conflicts(connection: "DuckDBPyConnection") -> list[ConflictRow]:
 
 
 def _corrections_table(known: Sequence[Correction]) -> "pa.Table":
-    """Give the corrections that hold as rows of a raw file, whatever they replace them by."""
+    """Give the corrections that hold as rows of a raw file: what is the event's, and what replaces it."""
     import pyarrow as pa
 
-    own = [one.replacement for one in known]
-    columns: dict[str, list[object]] = {
+    shared = {
         "seq": [one.seq for one in known],
         "position": [one.position for one in known],
         "source": [one.source for one in known],
         "id": [one.event_id for one in known],
-        "type": [it and it.type for it in own],
-        "at": [it and _naive(it.at) for it in own],
-        "day_on": [it and it.day_on for it in own],
         "creator": [one.creator_id for one in known],
-        "content": [it and it.content for it in own],
-        "actor": [it and it.actor for it in own],
-        "quantity": [it and it.quantity for it in own],
-        "attributes": [it and it.attributes for it in own],
         "identity": [one.identity for one in known],
-        "fingerprint": [it and it.fingerprint for it in own],
     }
-    kinds = {field.name: field.type for field in rows.schema()}
+    own = [one.replacement for one in known]
+    columns = {
+        field.name: pa.array(
+            shared.get(field.name) or [_lake_value(it and getattr(it, field.name)) for it in own], field.type
+        )
+        for field in rows.schema()
+    }
     return pa.table(
         {
-            **{name: pa.array(values, kinds[name]) for name, values in columns.items()},
+            **columns,
             "is_void": pa.array([it is None for it in own], pa.bool_()),
             "period_id": pa.array([one.period_id for one in known], pa.string()),
         }
     )
+
+
+def _lake_value(value: object) -> object:
+    """Write a value as files have it."""
+    return _naive(value) if isinstance(value, datetime) else value
 
 
 def _steps(origin_count: int) -> Iterator[tuple[str, str]]:
