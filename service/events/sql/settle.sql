@@ -71,92 +71,62 @@ WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
 
 -- step: counted
 COPY (
-    SELECT * FROM (
-        SELECT
-            event.seq,
-            event.position,
-            event.source,
-            event.id,
-            event.type,
-            event."at",
-            event.day_on,
-            event.creator,
-            event.content,
-            event.actor,
-            event.quantity,
-            event.identity,
-            event.fingerprint,
-            event.attributes,
-            {origin} AS origin_period_id
-        FROM read_parquet($own_files, union_by_name = true) AS event
-        ANTI JOIN repeat ON repeat.place = event.seq * 16384 + event.position
-        ANTI JOIN corrected ON corrected.place = event.seq * 16384 + event.position
-        WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
-        UNION ALL
-        SELECT
-            event.seq,
-            event.position,
-            event.source,
-            event.id,
-            event.type,
-            event."at",
-            event.day_on,
-            event.creator,
-            event.content,
-            event.actor,
-            event.quantity,
-            event.identity,
-            event.fingerprint,
-            event.attributes,
-            {origin} AS origin_period_id
-        FROM correction AS event
-        WHERE NOT event.is_void AND {origin} IS NOT NULL
-    )
-    ORDER BY creator, seq, position
+    SELECT
+        event.seq,
+        event.position,
+        event.source,
+        event.id,
+        event.type,
+        event."at",
+        event.day_on,
+        event.creator,
+        event.content,
+        event.actor,
+        event.quantity,
+        event.identity,
+        event.fingerprint,
+        event.attributes,
+        {origin} AS origin_period_id
+    FROM (
+        SELECT * FROM read_parquet($own_files, union_by_name = true)
+        UNION ALL BY NAME
+        SELECT * EXCLUDE (is_void, period_id) FROM correction WHERE NOT is_void
+    ) AS event
+    ANTI JOIN repeat ON repeat.place = event.seq * 16384 + event.position
+    ANTI JOIN corrected ON corrected.place = event.seq * 16384 + event.position
+    WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
+    ORDER BY event.creator, event.seq, event.position
 ) TO $target (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880);
 
 -- step: verdicts
 COPY (
-    SELECT * FROM (
-        SELECT
-            event.identity,
-            event.seq,
-            event.position,
-            CASE
-                WHEN repeat.is_equal THEN 'duplicate'
-                WHEN repeat.place IS NOT NULL OR corrected.is_resent THEN 'conflict'
-                WHEN corrected.place IS NOT NULL THEN 'voided'
-                WHEN {origin} = $period_id THEN 'counted'
-                ELSE 'late'
-            END AS verdict,
-            {origin} AS origin_period_id,
-            event.fingerprint,
-            repeat.first_place // 16384 AS first_seq,
-            CAST(repeat.first_place % 16384 AS INTEGER) AS first_position,
-            repeat.first_fingerprint,
-            corrected.correction_seq,
-            corrected.correction_position
-        FROM read_parquet($own_files, union_by_name = true) AS event
-        LEFT JOIN repeat ON repeat.place = event.seq * 16384 + event.position
-        LEFT JOIN corrected ON corrected.place = event.seq * 16384 + event.position
-        WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
-        UNION ALL
-        SELECT
-            event.identity,
-            event.seq,
-            event.position,
-            CASE WHEN {origin} = $period_id THEN 'counted' ELSE 'late' END AS verdict,
-            {origin} AS origin_period_id,
-            event.fingerprint,
-            NULL AS first_seq,
-            NULL AS first_position,
-            NULL AS first_fingerprint,
-            NULL AS correction_seq,
-            NULL AS correction_position
-        FROM correction AS event
-        WHERE NOT event.is_void AND {origin} IS NOT NULL
-    )
-    ORDER BY identity, seq, position
+    SELECT
+        event.identity,
+        event.seq,
+        event.position,
+        CASE
+            WHEN repeat.is_equal THEN 'duplicate'
+            WHEN repeat.place IS NOT NULL OR corrected.is_resent THEN 'conflict'
+            WHEN corrected.place IS NOT NULL THEN 'voided'
+            WHEN {origin} = $period_id THEN 'counted'
+            ELSE 'late'
+        END AS verdict,
+        {origin} AS origin_period_id,
+        event.fingerprint,
+        repeat.first_place // 16384 AS first_seq,
+        CAST(repeat.first_place % 16384 AS INTEGER) AS first_position,
+        repeat.first_fingerprint,
+        corrected.correction_seq,
+        corrected.correction_position
+    FROM (
+        SELECT * FROM read_parquet($own_files, union_by_name = true)
+        UNION ALL BY NAME
+        SELECT * EXCLUDE (is_void, period_id) FROM correction WHERE NOT is_void
+    ) AS event
+    LEFT JOIN repeat ON repeat.place = event.seq * 16384 + event.position
+    LEFT JOIN corrected ON corrected.place = event.seq * 16384 + event.position
+    WHERE event.seq <= $cut_seq AND {origin} IS NOT NULL
+    ORDER BY event.identity, event.seq, event.position
 ) TO $target (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880);
 
 -- step: conflict
