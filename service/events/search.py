@@ -20,7 +20,7 @@ from service.core.spans import local_day
 from service.events import compaction, manifest, wire
 from service.events.identities import fingerprint_of, identity_of
 from service.events.lake import Lake, LakeAway
-from service.events.tables import compacted, event_batch
+from service.events.tables import event_batch
 from service.events.wire import Event
 from service.parties.platforms import Platform
 
@@ -64,13 +64,6 @@ class Found:
 
     occurrence: Occurrence
     period: Period
-
-
-def find_event(
-    session: Session, lake: Lake, platform: Platform, source: str, event_id: str, day_on: date | None = None
-) -> Found | None:
-    """Find one event; as `find_events`."""
-    return find_events(session, lake, platform, [Name(source, event_id, day_on)])[0]
 
 
 def find_events(
@@ -141,14 +134,10 @@ def _in_log(
     session: Session, platform_id: str, wanted: Collection[bytes]
 ) -> Iterator[tuple[bytes, Occurrence]]:
     """Look through the batches that are not compacted."""
-    is_compacted = (
-        select(compacted.c.seq)
-        .where(compacted.c.platform_id == event_batch.c.platform_id, compacted.c.seq == event_batch.c.seq)
-        .exists()
-    )
+    waiting = list(compaction.waiting(session, platform_id))
     batches = session.execute(
         select(event_batch.c.seq, event_batch.c.media_type, event_batch.c.body_zstd, event_batch.c.rejections)
-        .where(event_batch.c.platform_id == platform_id, event_batch.c.accepted_count > 0, ~is_compacted)
+        .where(event_batch.c.platform_id == platform_id, event_batch.c.seq.in_(waiting))
         .execution_options(yield_per=compaction.FETCH_BATCHES)
     )
     expand = zstandard.ZstdDecompressor().decompress
