@@ -5,7 +5,7 @@ that every reader keeps them exact.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import IO, Any
@@ -22,6 +22,7 @@ class Answer:
     Args:
         value: what becomes the JSON body, unless content or file is given.
         kept: what an Idempotency-Key keeps instead of value, where value holds a secret that is shown once.
+        later: makes the real answer when the request's transaction is over, where files are read for it.
     """
 
     value: Any = None
@@ -31,6 +32,7 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     kept: Any = None
+    later: "Callable[[], Answer] | None" = None
 
     def body(self) -> bytes:
         """Give the bytes of an answer that is not a file."""

@@ -1,7 +1,7 @@
 """From a request to a view and back: one transaction for each request, admitted, checked, done once.
 
 Laws: nothing is parsed for someone who is not admitted; a refusal rolls everything back; an answer is given
-only after the transaction that it tells of has committed.
+only after the transaction that it tells of has committed; files are read when it is over.
 """
 
 from collections.abc import Callable, Iterable
@@ -60,7 +60,8 @@ def _answer(system: System, operation: Operation, view: View, path: dict[str, st
     def act(session: Session) -> Answer:
         return _act(session, system, operation, view, key_text, path, body)
 
-    return db.run(system.database, act)
+    answer = db.run(system.database, act)
+    return answer if answer.later is None else answer.later()
 
 
 def _act(

@@ -1,5 +1,6 @@
 """Periods: opened, closed by a job, approved by a second person, posted by a job."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from service.api import paging
@@ -88,7 +89,13 @@ def _place(one: Period) -> str:
 
 def _whole(call: Call, one: Period) -> dict[str, Any]:
     steps = periods.steps(call.session, call.platform.id, one.id)
-    return _show(one) | {"steps": [_step(each) for each in steps]}
+    return _show(one) | {"steps": [_step(each) for each in steps], "verdicts": _verdicts(steps)}
+
+
+def _verdicts(steps: Sequence[Step]) -> dict[str, Any] | None:
+    """Say how many events the seal settled, by verdict, once the rulebook has spoken."""
+    scored = next((one for one in steps if one.state == "scored"), None)
+    return None if scored is None else dict(scored.detail["verdicts"])
 
 
 def _step(one: Step) -> dict[str, Any]:

@@ -14,15 +14,18 @@ from service.calendar import periods
 from service.calendar.periods import Period
 from service.closing.pool import Pool, pool_of
 from service.closing.tools import Tools
-from service.events import corrections, manifest
+from service.events import corrections, exceptions, manifest
+from service.events.exceptions import Exceptions
 from service.events.lake import Lake
 from service.events.manifest import LakeFile
+from service.events.sealing import Settled
 from service.ledger import balances, entries
 from service.ledger.accounts import AccountRef, Role
 from service.parties import contributions
 from service.parties.platforms import Platform
 from service.rules import registry
 from service.rules.registry import Published
+from service.runtime import scratch
 from service.splits import methods, scoring, shares
 from service.splits.methods import Share
 from service.splits.scoring import Origin, Score
@@ -73,10 +76,12 @@ def gather(
         rule = registry.in_force(session, platform.id, origin.span.start_at).rulebook
         held = contributions.in_force_rows(session, platform.id, origin.span, known_at=known_at)
         settled: list[str] = []
+        settled_seq = 0
         if origin_id != period.id:
             for one in known:
                 if _settled_part_of(one, origin, period):
                     settled += _locations(session, lake, one, files)
+                    settled_seq = max(settled_seq, one.cut_seq or 0)
         origins.append(
             Origin(
                 period_id=origin_id,
@@ -85,6 +90,7 @@ def gather(
                 locations=(*settled, *own),
                 settled_locations=tuple(settled),
                 voided=_voided(session, origin, last_seq),
+                settled_seq=settled_seq,
             )
         )
     return Material(
@@ -99,6 +105,19 @@ def gather(
 def score(tools: Tools, material: Material) -> list[Score]:
     """Score all events of the material; long, outside of any transaction."""
     return scoring.score(tools.engine, material.origins)
+
+
+def find_exceptions(
+    tools: Tools, material: Material, settled: Settled, scores: Sequence[Score]
+) -> Exceptions:
+    """Gather every settled event that does not plainly count, and name the clause of those left out; long.
+
+    Raises:
+        LakeAway: the file could not be written to the lake.
+    """
+    with scratch.folder() as folder:
+        excluded = scoring.exclude(tools.engine, material.origins, scores, folder)
+        return exceptions.gather(tools.lake, material.period, settled, excluded, folder)
 
 
 def inputs(tools: Tools, material: Material) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from service.closing.tools import Report, Tools, silent
 from service.core import digests
 from service.core.errors import Conflict
 from service.core.spans import to_text
-from service.events import compaction, quarantine, sealing
+from service.events import compaction, manifest, quarantine, sealing
 from service.jobs import queue
 from service.ledger import entries, journal
 from service.parties import platforms, staff
@@ -103,6 +103,8 @@ def close(
         with db.transaction(tools.database) as session:
             material = computing.gather(session, tools.lake, platform, period, origin_ids=settled.origins)
         scores = computing.score(tools, material)
+        found = computing.find_exceptions(tools, material, settled, scores)
+        verdicts = {"verdicts": dict(found.counts), "excluded": dict(found.clauses)}
         report(3, _STEPS)
         with db.transaction(tools.database) as session:
             db.lock(session, "split", platform_id)
@@ -119,13 +121,12 @@ def close(
                     pool_minor=pool.divided_minor,
                     deficit_minor=pool.deficit_minor,
                     shares=made,
-                    inputs={**computing.inputs(tools, material), "verdicts": dict(settled.counts)},
+                    inputs={**computing.inputs(tools, material), **verdicts},
                     computed_at=now,
                 )
                 shares.save(session, split, made)
-                period = periods.advance(
-                    session, period, "scored", actor=actor, now=now, detail={"verdicts": dict(settled.counts)}
-                )
+                manifest.register(session, [found.file], now=now)
+                period = periods.advance(session, period, "scored", actor=actor, now=now, detail=verdicts)
                 period = periods.advance(
                     session, period, "split", actor=actor, now=now, detail=_identity(split)
                 )

@@ -100,12 +100,13 @@ def run(
         say(f"Compacting {len(chunk.seqs)} batches with {chunk.event_count} events.")
         files = _write_files(database, lake, platform_id, zone, chunk, say)
         if _record(database, platform_id, chunk, files, now):
+            raw = [file for file in files if file.kind == "raw"]
             done = Compacted(
                 done.batch_count + len(chunk.seqs),
-                done.row_count + sum(file.row_count for file in files if file.kind == "raw"),
-                done.file_count + len(files),
+                done.row_count + sum(file.row_count for file in raw),
+                done.file_count + len(raw),
             )
-            say(f"Recorded {len(files)} files.")
+            say(f"Recorded {len(raw)} files.")
         else:
             lost = chunk
             say("Another worker has recorded these batches.")

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, insert, select
+from sqlalchemy import ColumnElement, and_, exists, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -20,13 +20,13 @@ from service.events.lake import Stored
 from service.events.tables import lake_file, lake_removal, lake_replacement
 from service.runtime import db
 
-Kind = Literal["raw", "counted", "verdicts"]
+Kind = Literal["raw", "index", "counted", "verdicts", "exceptions"]
 Reason = Literal["replaced", "retention"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LakeFile:
-    """A line of the manifest. `day_on` belongs to raw files, `period_id` to a seal's."""
+    """A line of the manifest. `day_on` belongs to raw files and indexes, `period_id` to a seal's files."""
 
     platform_id: str
     stored: Stored
@@ -37,6 +37,8 @@ class LakeFile:
     row_count: int
     seq_first: int
     seq_last: int
+    raw_path: str | None = None
+    """Of an index: the raw file that it leads into."""
 
 
 class EventsRemoved(Conflict):
@@ -80,6 +82,7 @@ def register(session: Session, files: Sequence[LakeFile], *, now: datetime) -> N
             "sha256": file.stored.sha256,
             "seq_first": file.seq_first,
             "seq_last": file.seq_last,
+            "raw_path": file.raw_path,
             "created_at": now,
         }
         for file in files
@@ -89,22 +92,28 @@ def register(session: Session, files: Sequence[LakeFile], *, now: datetime) -> N
 
 
 def raw_files(
-    session: Session, platform_id: str, *, from_on: date, until_on: date | None = None, seq_max: int
+    session: Session,
+    platform_id: str,
+    *,
+    from_on: date,
+    until_on: date | None = None,
+    seq_max: int | None = None,
 ) -> list[LakeFile]:
     """Read the manifest of raw files that are in force, by path.
 
     Args:
         from_on: the first local day.
         until_on: the last local day, included; None has no end.
-        seq_max: only files with a batch up to this one.
+        seq_max: only files with a batch up to this one; None is all.
     """
     query = select(lake_file).where(
         lake_file.c.platform_id == platform_id,
         lake_file.c.kind == "raw",
         lake_file.c.day_on >= from_on,
         *_IN_FORCE,
-        lake_file.c.seq_first <= seq_max,
     )
+    if seq_max is not None:
+        query = query.where(lake_file.c.seq_first <= seq_max)
     if until_on is not None:
         query = query.where(lake_file.c.day_on <= until_on)
     return [_file(row) for row in session.execute(query.order_by(lake_file.c.path))]
@@ -156,14 +165,15 @@ def replace(session: Session, platform_id: str, paths: Sequence[str], *, run_id:
 
 
 def replaced_before(session: Session, platform_id: str, until: datetime) -> list[LakeFile]:
-    """Read the files that were replaced up to an instant and are not removed yet, by path."""
+    """Read what was replaced up to an instant and is not removed yet, with its indexes, by path."""
     rows = session.execute(
         select(lake_file)
         .join(
             lake_replacement,
             and_(
                 lake_replacement.c.platform_id == lake_file.c.platform_id,
-                lake_replacement.c.path == lake_file.c.path,
+                # An index goes with the raw file that it leads into.
+                lake_replacement.c.path == func.coalesce(lake_file.c.raw_path, lake_file.c.path),
             ),
         )
         .where(lake_file.c.platform_id == platform_id, lake_replacement.c.replaced_at <= until, _IN_FORCE[1])
@@ -240,6 +250,27 @@ def files_of_period(session: Session, platform_id: str, period_id: str, kind: Ki
     return [_file(row) for row in rows]
 
 
+def indexes(session: Session, platform_id: str, raw_paths: Sequence[str]) -> dict[str, LakeFile]:
+    """Read the manifest of the indexes of raw files, by the path of the raw file.
+
+    A file that was written before there were indexes has none.
+    """
+    rows = session.execute(
+        select(lake_file).where(lake_file.c.platform_id == platform_id, lake_file.c.raw_path.in_(raw_paths))
+    )
+    return {row.raw_path: _file(row) for row in rows}
+
+
+def of_seals(session: Session, platform_id: str, period_ids: Sequence[str]) -> list[LakeFile]:
+    """Read the manifest of what the seals of some periods wrote, by path."""
+    rows = session.execute(
+        select(lake_file)
+        .where(lake_file.c.platform_id == platform_id, lake_file.c.period_id.in_(period_ids))
+        .order_by(lake_file.c.path)
+    )
+    return [_file(row) for row in rows]
+
+
 def listing(session: Session, platform_id: str) -> list[LakeFile]:
     """Read the whole manifest of a platform by path."""
     rows = session.execute(
@@ -259,4 +290,5 @@ def _file(row: Any) -> LakeFile:
         row_count=row.row_count,
         seq_first=row.seq_first,
         seq_last=row.seq_last,
+        raw_path=row.raw_path,
     )

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 from uuid import UUID
 
+from service.events import index
 from service.events.lake import Lake
 from service.events.manifest import LakeFile
 
@@ -29,23 +30,22 @@ def add_raw(lake: Lake, draft: Draft) -> list[LakeFile]:
     """Put a draft into the lake, with all that belongs to a raw file.
 
     Returns:
-        The lines for the manifest: the raw file is the first.
+        The lines for the manifest: the raw file, and its index.
 
     Raises:
         LakeAway: a file could not be written.
 
     Law: equal drafts give equal lines, and adding one again changes nothing.
     """
-    return [
-        LakeFile(
-            platform_id=draft.platform_id,
-            stored=lake.add(f"{draft.platform_id}/raw/{draft.day_on}", draft.file),
-            kind="raw",
-            day_on=draft.day_on,
-            period_id=None,
-            run_id=draft.run_id,
-            row_count=draft.row_count,
-            seq_first=draft.seq_first,
-            seq_last=draft.seq_last,
-        )
-    ]
+    raw = LakeFile(
+        platform_id=draft.platform_id,
+        stored=lake.add(f"{draft.platform_id}/raw/{draft.day_on}", draft.file),
+        kind="raw",
+        day_on=draft.day_on,
+        period_id=None,
+        run_id=draft.run_id,
+        row_count=draft.row_count,
+        seq_first=draft.seq_first,
+        seq_last=draft.seq_last,
+    )
+    return [raw, index.add(lake, raw, draft.file, draft.file.parent)]

@@ -168,7 +168,7 @@ def _files(session: Session, platform: Platform, chosen: Sequence[Period]) -> li
     concerned = or_(
         and_(lake_file.c.kind == "counted", lake_file.c.period_id.in_([one.id for one in chosen])),
         and_(
-            lake_file.c.kind == "raw",
+            lake_file.c.kind.in_(["raw", "index"]),
             or_(*(lake_file.c.day_on.between(first_on, last_on) for first_on, last_on in days)),
         ),
     )

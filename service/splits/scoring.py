@@ -15,6 +15,7 @@ from functools import cache
 from importlib import resources
 from itertools import groupby
 from operator import attrgetter, itemgetter
+from pathlib import Path
 from typing import Any, Final
 
 from service.core import digests, spans
@@ -35,6 +36,9 @@ COUNTED: Final[Columns] = (
     ("origin_period_id", "STRING"),
 )
 """What scoring reads of a seal's counted files."""
+
+_PLACED: Final[Columns] = (*COUNTED, ("seq", "BIGINT"), ("position", "BIGINT"))
+"""What naming the events that a clause leaves out reads."""
 
 CHANGES: Final = ("caps", "below_zero", "minimum_points")
 """The clauses that change a creator's sum, in the order in which they do."""
@@ -91,6 +95,8 @@ class Origin:
     voided: Sequence[tuple[bytes, int]] = ()
     """What corrections took back after the period's seal: identities, and with each the batch before which
     its rows do not count. They are left out of all files, so that what is void changes no difference."""
+    settled_seq: int = 0
+    """The last event batch that the settled files hold."""
 
 
 def score(engine: Engine, origins: Sequence[Origin]) -> list[Score]:
@@ -114,6 +120,31 @@ def score(engine: Engine, origins: Sequence[Origin]) -> list[Score]:
         else:
             scores += _run(engine, origin, origin.locations)
     return sorted(scores, key=attrgetter("creator_id", "origin_period_id"))
+
+
+def exclude(engine: Engine, origins: Sequence[Origin], scores: Sequence[Score], folder: Path) -> list[Path]:
+    """Write which events of a pool earn nobody points, and by which clause: a Parquet file for each origin.
+
+    Args:
+        scores: of the same origins. Where their walks leave nothing out, no event is looked at again.
+
+    Law: without contributors, as many events by clause and type as the scores' walks say; with them, an event
+    is named once.
+
+    Returns:
+        Files of rows (seq, position, origin_period_id, clause) in the order of the log.
+    """
+    written = []
+    leaving_out = {one.origin_period_id for one in scores if one.walk["excluded"]}
+    for number, origin in enumerate(origins):
+        if origin.period_id not in leaving_out and not origin.settled_locations:
+            continue
+        target = folder / f"excluded-{number}.parquet"
+        files = _files(origin, _PLACED, origin.locations)
+        settled = Parameters("settled", (("seq", "BIGINT"),), [(origin.settled_seq,)])
+        engine.write(_read("excluded"), files, [*parameters(origin), settled], target)
+        written.append(target)
+    return written
 
 
 def inputs(engine: Engine, origins: Sequence[Origin], files: Mapping[str, LakeFile]) -> dict[str, Any]:
@@ -155,7 +186,11 @@ def inputs(engine: Engine, origins: Sequence[Origin], files: Mapping[str, LakeFi
 def statement(method: str) -> str:
     """Read the SQL of a method, as it is published with every rule that uses it."""
     assert method in rulebooks.METHODS, "a rulebook names a method that there is"
-    return resources.files("service.splits").joinpath(f"sql/{method}.sql").read_text(encoding="utf-8")
+    return _read(method)
+
+
+def _read(name: str) -> str:
+    return resources.files("service.splits").joinpath(f"sql/{name}.sql").read_text(encoding="utf-8")
 
 
 def parameters(origin: Origin) -> list[Parameters]:
@@ -213,10 +248,14 @@ def _voided_document(voided: Sequence[tuple[bytes, int]]) -> dict[str, Any]:
 
 
 def _run(engine: Engine, origin: Origin, locations: Sequence[str]) -> list[Score]:
-    voided = Parameters("voided", _VOIDED, origin.voided) if origin.voided else None
-    files = Files("counted", COUNTED, sorted(locations), voided)
+    files = _files(origin, COUNTED, locations)
     rows = engine.run(statement(origin.rulebook.method), files, parameters(origin))
     return list(_scores(rows, origin.period_id))
+
+
+def _files(origin: Origin, columns: Columns, locations: Sequence[str]) -> Files:
+    voided = Parameters("voided", _VOIDED, origin.voided) if origin.voided else None
+    return Files("counted", columns, sorted(locations), voided)
 
 
 def _scores(rows: Iterator[tuple[Any, ...]], origin_period_id: str) -> Iterator[Score]:

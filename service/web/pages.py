@@ -7,7 +7,7 @@ form that carries its session's token; a fault is a page that says what happened
 from flask import Blueprint, Response, request
 
 from service.core.errors import Fault, NotFound
-from service.web import creator, entrance, finance, finance_acts, public, render, visit
+from service.web import creator, entrance, finance, finance_acts, my_event, public, render, visit
 from service.wiring import System
 
 RETRY_AFTER_S = 5
@@ -22,7 +22,7 @@ def blueprint(system: System) -> Blueprint:
         static_folder="static",
         static_url_path="/static",
     )
-    for module in (public, entrance, creator, finance, finance_acts):
+    for module in (public, entrance, creator, my_event, finance, finance_acts):
         module.add_to(pages, system)
 
     pages.before_request(_check_address)

@@ -69,10 +69,22 @@ PARTIES: Final = {
 VERDICTS: Final = {
     "counted": msgid("counted"),
     "late": msgid("late, of earlier periods"),
+    "filtered": msgid("left out by the rule"),
     "duplicate": msgid("repeated"),
     "conflict": msgid("contradicting an earlier one"),
     "voided": msgid("voided or replaced"),
 }
+
+EVENT_VERDICTS: Final = {
+    "accepted": msgid("Not decided yet"),
+    "counted": msgid("It counts"),
+    "late": msgid("It counts, late"),
+    "filtered": msgid("It does not count"),
+    "duplicate": msgid("A repeat"),
+    "conflict": msgid("A contradiction"),
+    "voided": msgid("Taken back"),
+}
+"""What became of one event, as its creator reads it."""
 
 STAFF_ROLES: Final = {
     "platform_engineer": msgid("platform engineer"),
@@ -224,6 +236,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "job": JOBS,
         "party": PARTIES,
         "verdict": VERDICTS,
+        "event_verdict": EVENT_VERDICTS,
         "role": STAFF_ROLES,
         "actor": ACTORS,
         "account": ACCOUNTS,

@@ -67,7 +67,7 @@ def address(operation: Operation, world: World) -> str:
 
 def query(operation: Operation, world: World) -> dict[str, str]:
     """Give the query parameters that an operation needs."""
-    filled = {"role": "bank", "period": world.past_period}
+    filled = {"role": "bank", "period": world.past_period, "source": "app", "id": "e-1"}
     return {
         one.name: filled[one.name] for one in operation.parameters if one.place == "query" and one.is_required
     }

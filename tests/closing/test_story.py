@@ -118,7 +118,8 @@ def test_the_split_says_what_was_counted_and_what_was_not(tools: Tools, platform
     with db.transaction(tools.database) as session:
         split = shares.latest(session, "sen", "2026-10")
         (binh,) = [one for one in shares.of_period(session, "sen", "2026-10") if one.party_id == "binh"]
-    assert {"counted": 5, "late": 0, "duplicate": 1, "conflict": 0, "voided": 0} == split.inputs["verdicts"]
+    assert _verdicts(counted=4, filtered=1, duplicate=1) == split.inputs["verdicts"]
+    assert {"self_engagement": 1} == split.inputs["excluded"]
     assert {"like": {"events": 1, "quantity": "1", "points_e4": "30000"}} == binh.walk["excluded"][
         "self_engagement"
     ]
@@ -197,7 +198,11 @@ def test_late_events_join_the_next_pool_under_their_own_period(tools: Tools, pla
         split = shares.latest(session, "sen", "2026-11")
     creators_part = [(one.party_id, one.origin_period_id, one.amount_minor) for one in made if one.points_e4]
     assert [("an", "2026-11", 35_000), ("chi", "2026-10", 35_000)] == creators_part
-    assert {"counted": 1, "late": 1, "duplicate": 1, "conflict": 0, "voided": 0} == split.inputs["verdicts"]
+    assert _verdicts(counted=1, late=1, duplicate=1) == split.inputs["verdicts"]
+
+
+def _verdicts(**counts: int) -> dict[str, int]:
+    return {"counted": 0, "late": 0, "filtered": 0, "duplicate": 0, "conflict": 0, "voided": 0} | counts
 
 
 def _record_november(tools: Tools, platform: Platform, gross_minor: int) -> None:

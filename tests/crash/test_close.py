@@ -10,13 +10,12 @@ FLOW = "close"
 
 
 def test_the_flow_reaches_what_it_is_for(stand: Stand):
-    """It tells repeats, conflicts and late events apart, and passes the parent's share on."""
+    """It tells repeats, conflicts, late events and those left out apart, and passes the parent's share on."""
     state = stand.play_whole(FLOW).state
 
     split = next(one for one in state["split"] if one["period_id"] == WAITING)
-    assert {"counted": 9, "late": 1, "duplicate": 2, "conflict": 1, "voided": 0} == split["inputs"][
-        "verdicts"
-    ]
+    told = {"counted": 8, "late": 1, "filtered": 1, "duplicate": 2, "conflict": 1, "voided": 0}
+    assert told == split["inputs"]["verdicts"]
     shares = [one for one in state["share"] if one["period_id"] == WAITING]
     assert {"platform", "parent", "creator"} == {one["party_kind"] for one in shares}
     assert {WAITING, POSTED} == {one["origin_period_id"] for one in shares}

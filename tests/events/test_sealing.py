@@ -405,7 +405,7 @@ def test_workers_at_the_same_time_settle_once(database: Database, lake: Lake, pl
     assert settled[0] == settled[1] == settled[2]
     with db.transaction(database) as session:
         kinds = Counter(file.kind for file in manifest.listing(session, platform.id))
-    assert Counter(raw=1, counted=1, verdicts=1) == kinds
+    assert Counter(raw=1, index=1, counted=1, verdicts=1) == kinds
 
 
 def test_a_lake_that_lost_a_file_is_a_fault_and_nothing_is_recorded(
@@ -415,7 +415,7 @@ def test_a_lake_that_lost_a_file_is_a_fault_and_nothing_is_recorded(
     worlds.send(database, platform, on(16, "e-1"))
     compaction.run(database, lake, platform.id, now=NOW)
     period = worlds.seal(database, platform, name_of(16))
-    (lost,) = Path(lake.url).rglob("*.parquet")
+    (lost,) = Path(lake.url).rglob("raw/**/*.parquet")
     content = lost.read_bytes()
     lost.unlink()
 

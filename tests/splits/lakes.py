@@ -11,12 +11,13 @@ from service.splits.engines.duckdb import DuckEngine
 from tests.splits.model import Event
 
 
-def write(events: Sequence[Event], path: Path) -> str:
-    """Write events as a seal writes its counted files; give the file's location."""
+def write(events: Sequence[Event], path: Path, *, seq: int = 1) -> str:
+    """Write events as a seal writes its counted files, all of one batch; give the file's location."""
     table = pa.table(
         {
-            "seq": pa.array([1] * len(events), pa.int64()),
             "identity": pa.array([identity(place) for place in range(len(events))], pa.binary(16)),
+            "seq": pa.array([seq] * len(events), pa.int64()),
+            "position": pa.array(range(len(events)), pa.int32()),
             "type": pa.array([one.type for one in events], pa.string()),
             "at": pa.array([one.at.replace(tzinfo=None) for one in events], pa.timestamp("us")),
             "day_on": pa.array([one.day_on for one in events], pa.date32()),

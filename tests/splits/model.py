@@ -94,6 +94,20 @@ def points(
     }
 
 
+def clauses(
+    rule: Rulebook, events: Sequence[Event], contributions: Sequence[Contribution] = ()
+) -> dict[int, str]:
+    """Name the clause that leaves an event of the period out, by the event's place in the list."""
+    given: dict[str | None, int] = defaultdict(int)
+    own = [(place, one) for place, one in enumerate(events) if one.origin_period_id == PERIOD]
+    for _, one in own:
+        if _worth(rule, one) <= EVENT_MAX:
+            given[one.actor] += _worth(rule, one)
+    persons = {actor for actor, sum_ in given.items() if actor is not None and sum_ <= ACTOR_MAX}
+    found = {place: _clause(rule, one, _makers(one, contributions), persons) for place, one in own}
+    return {place: clause for place, clause in found.items() if clause}
+
+
 def _worth(rule: Rulebook, one: Event) -> int:
     return abs(rule.weights.get(one.type, 0) * one.quantity)
 

@@ -36,6 +36,9 @@ PAGES = {
     "earnings of nothing": ("creator em", "/me"),
     "booked day": ("creator an", "/me/periods/{booked}"),
     "estimated day": ("creator an", "/me/periods/{present}"),
+    "event that counts": ("creator an", "/me/events?source=app&id=0-like-an"),
+    "event that is left out": ("creator an", "/me/events?source=app&id=1-self"),
+    "event of no day": ("creator an", "/me/events?source=app&id=1-self&day=1"),
     "day without an amount": ("creator an", "/me/periods/{over}"),
     "finance, who prepares": ("staff lan", "/finance"),
     "finance, who approves": ("staff minh", "/finance"),
@@ -47,6 +50,7 @@ PAGES = {
 FAULTS = {
     "no such page": ("", "/p/nothing", 404),
     "not signed in": ("", "/me", 401),
+    "event of somebody else's": ("creator an", "/me/events?source=app&id=0-view-binh", 404),
     "another's business": ("staff ky", "/finance", 403),
     "not final yet": ("creator an", "/me/periods/{published}/statement.csv", 409),
 }
@@ -107,7 +111,8 @@ def test_a_page_is_accessible_and_fits(enter: Enter, world: World, name: str, lo
     """No violation of WCAG 2.2 AA, no sideways scrolling, no complaint, no request to anywhere else."""
     who, path = PAGES[name]
     one = enter(who)
-    one.open(f"{path.format_map(vars(world))}?lang={locale}")
+    mark = "&" if "?" in path else "?"
+    one.open(f"{path.format_map(vars(world))}{mark}lang={locale}")
 
     assert locale == one.page.evaluate("document.documentElement.lang")
     assert [] == _in_every_way(one)
@@ -122,7 +127,8 @@ def test_a_faults_page_is_accessible_and_fits(enter: Enter, world: World, name: 
     """The same for pages that refuse; the browser itself notes their status, and nothing else."""
     who, path, status = FAULTS[name]
     one = enter(who)
-    one.open(f"{path.format_map(vars(world))}?lang={locale}")
+    mark = "&" if "?" in path else "?"
+    one.open(f"{path.format_map(vars(world))}{mark}lang={locale}")
 
     assert [] == _in_every_way(one)
     assert [] == [text for text in one.complaints if f"status of {status}" not in text]

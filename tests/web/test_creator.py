@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import insert
@@ -15,7 +16,7 @@ from service.runtime.db import Database
 from service.splits import shares
 from tests.web import world as world_module
 from tests.web.conftest import Visit
-from tests.web.visitor import Visitor
+from tests.web.visitor import Page, Visitor
 from tests.web.world import World
 
 
@@ -214,3 +215,77 @@ def test_what_was_taken_back_is_shown_with_its_reason(own_world: World) -> None:
     assert "of it VND 1,234 is kept back later" in pages["en"].replace("\u00a0", " ")
     me = visitors["en"].get("/me").text.replace("\u00a0", " ")
     assert "VND 1,234 was taken back after it was paid or set aside, since events were corrected." in me
+
+
+def ask(visitor: Visitor, event_id: str, **query: str) -> Page:
+    """Ask what became of an event of the app, as the form does."""
+    return visitor.get("/me/events?" + urlencode({"source": "app", "id": event_id, **query}))
+
+
+@pytest.mark.parametrize(
+    ("event_id", "words"),
+    [
+        ("0-like-an", "It counts It counts for you in"),
+        ("0-self", "A clause of the rule leaves it out: Engaging with oneself –"),
+        ("2-like-an", "Not decided yet It has arrived."),
+    ],
+)
+def test_a_creator_reads_what_became_of_an_event(visit: Visit, event_id: str, words: str) -> None:
+    """In words, with what it was and when it arrived; who acted is not told."""
+    page = ask(visit("creator", "an"), event_id)
+
+    assert 200 == page.status
+    assert words in page.text
+    assert "like × " in page.text
+    assert "fan-" not in page.html
+
+
+def test_the_question_stands_on_the_creators_own_page_and_keeps_what_was_typed(visit: Visit) -> None:
+    """In both languages."""
+    english, vietnamese = (visit("creator", "an", locale=locale) for locale in ("en", "vi"))
+
+    assert "What became of this event?" in english.get("/me").text
+    assert "Sự kiện này được tính thế nào?" in vietnamese.get("/me").text
+    assert "Tự tương tác –" in ask(vietnamese, "0-self").text
+    assert 'value="0-self"' in ask(english, "0-self").html
+
+
+def test_the_form_leads_to_the_answer(visit: Visit) -> None:
+    """It asks with a GET: its address can be kept."""
+    visitor = visit("creator", "an")
+    form = visitor.get("/me").form("Look it up")
+
+    page = visitor.get(f"{form.action}?{urlencode({**form.fields, 'source': 'app', 'id': '0-like-an'})}")
+
+    assert "It counts for you in" in page.text
+
+
+def test_an_event_of_somebody_else_is_as_if_it_were_not_there(visit: Visit) -> None:
+    """The same words as for one that nobody sent."""
+    visitor = visit("creator", "an")
+    pages = [ask(visitor, event_id) for event_id in ("0-view-binh", "never-sent")]
+
+    assert [404, 404] == [page.status for page in pages]
+    assert pages[0].text == pages[1].text
+    assert "No such event was found on your content." in pages[0].text
+
+
+def test_a_day_narrows_the_search_and_no_day_is_said_so(visit: Visit, world: World) -> None:
+    """The local day of the event; another one holds nothing."""
+    visitor = visit("creator", "an")
+
+    assert "It counts for you in" in ask(visitor, "0-like-an", day=world.booked).text
+    assert 404 == ask(visitor, "0-like-an", day=world.published).status
+    assert "There is no such day." in ask(visitor, "0-like-an", day="2026-02-30").text
+
+
+def test_late_and_repeated_events_say_so(database: Database, tmp_path: Path) -> None:
+    """The like that came late counts in the next day's pool; sent again, it is told twice."""
+    made, day = world_module.build_late(database, tmp_path)
+    visitor = Visitor(create(made.system), made).sign_in("creator", "an")
+
+    text = ask(visitor, "late").text.replace("\u00a0", " ")
+
+    assert "It counts, late It came after" in text
+    assert "by the rule of" in text
+    assert day[-2:].lstrip("0") in text.partition("in the pool of")[2][:4]

@@ -7,6 +7,7 @@ every engine, whatever its threads, gives the same.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 ColumnType = Literal["STRING", "BIGINT", "BOOLEAN", "TIMESTAMP", "DATE", "BINARY"]
@@ -54,5 +55,15 @@ class Engine(Protocol):
             statement: SQL of the shared subset, from service/splits/sql.
             files: the table that is large.
             parameters: the tables that are small.
+        """
+        ...
+
+    def write(self, statement: str, files: Files, parameters: Sequence[Parameters], target: Path) -> None:
+        """Run a statement and write its rows, in its order, to one Parquet file on this machine.
+
+        The rows do not pass through Python: there may be as many as there are events.
+
+        Args:
+            target: the file to write.
         """
         ...

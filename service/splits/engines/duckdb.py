@@ -4,7 +4,9 @@ Refuses nothing by itself; service.runtime.duck bounds what a connection may use
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -45,15 +47,26 @@ class DuckEngine:
         self, statement: str, files: Files, parameters: Sequence[Parameters]
     ) -> Iterator[tuple[Any, ...]]:
         """Run a statement and stream its rows, as service.splits.engines.base.Engine says."""
-        with self.connect() as connection:
+        with self._opened(files, parameters) as connection:
             # The statement sorts what it gives; in between, no order needs memory.
             connection.execute("SET preserve_insertion_order = false")
-            _open(connection, files)
-            for table in parameters:
-                connection.register(table.name, _arrow(table))
             cursor = connection.execute(statement)
             while rows := cursor.fetchmany(FETCH_ROWS):
                 yield from rows
+
+    def write(self, statement: str, files: Files, parameters: Sequence[Parameters], target: Path) -> None:
+        """Run a statement and write its rows to one file, as service.splits.engines.base.Engine says."""
+        with self._opened(files, parameters) as connection:
+            copy = f"COPY ({statement}) TO $target (FORMAT parquet, COMPRESSION zstd)"
+            connection.execute(copy, {"target": str(target)})
+
+    @contextmanager
+    def _opened(self, files: Files, parameters: Sequence[Parameters]) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self.connect() as connection:
+            _open(connection, files)
+            for table in parameters:
+                connection.register(table.name, _arrow(table))
+            yield connection
 
 
 def _open(connection: duckdb.DuckDBPyConnection, files: Files) -> None:
@@ -65,7 +78,7 @@ def _open(connection: duckdb.DuckDBPyConnection, files: Files) -> None:
     if files.voided is None:
         found.select(*names).create_view(files.name)
         return
-    found.select(*names, "identity", "seq").create_view(f"{files.name}_as_settled")
+    found.select(*dict.fromkeys((*names, "identity", "seq"))).create_view(f"{files.name}_as_settled")
     connection.register(f"{files.name}_voided", _arrow(files.voided))
     columns = ", ".join(f'event."{name}"' for name in names)
     connection.execute(_STANDING.format(name=files.name, columns=columns))
