@@ -8,7 +8,7 @@ from service.api.calls import Call
 from service.api.schemas import At, Document, Id
 from service.calendar import periods
 from service.calendar.periods import Period, Step, WrongState
-from service.closing import estimates, stages
+from service.closing import control_totals, estimates, stages
 
 
 class _Acting(Document):
@@ -88,7 +88,16 @@ def _place(one: Period) -> str:
 
 def _whole(call: Call, one: Period) -> dict[str, Any]:
     steps = periods.steps(call.session, call.platform.id, one.id)
-    return _show(one) | {"steps": [_step(each) for each in steps]}
+    return _show(one) | {
+        "steps": [_step(each) for each in steps],
+        "control_totals": _control_totals(call, one),
+    }
+
+
+def _control_totals(call: Call, one: Period) -> dict[str, int] | None:
+    counts = control_totals.tallies(call.session, call.platform.id, one.id)
+    is_compared = bool(counts) and None not in counts
+    return {name: counts.get(name, 0) for name in control_totals.VERDICTS} if is_compared else None
 
 
 def _step(one: Step) -> dict[str, Any]:

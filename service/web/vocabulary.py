@@ -53,6 +53,7 @@ JOBS: Final = {
     "post": msgid("Booking the period"),
     "claw_back": msgid("Taking back what corrected events earned"),
     "estimate": msgid("Refreshing the estimate"),
+    "preview": msgid("Looking ahead at a backfill"),
     "pay": msgid("Preparing a payout batch"),
     "settle": msgid("Sending payouts"),
     "fold": msgid("Adding up busy accounts"),
@@ -72,6 +73,12 @@ VERDICTS: Final = {
     "duplicate": msgid("repeated"),
     "conflict": msgid("contradicting an earlier one"),
     "voided": msgid("voided or replaced"),
+}
+
+COMPARISONS: Final = {
+    "matches": msgid("as sent"),
+    "differs": msgid("other than sent"),
+    "missing": msgid("nothing arrived"),
 }
 
 STAFF_ROLES: Final = {
@@ -224,6 +231,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "job": JOBS,
         "party": PARTIES,
         "verdict": VERDICTS,
+        "comparison": COMPARISONS,
         "role": STAFF_ROLES,
         "actor": ACTORS,
         "account": ACCOUNTS,
