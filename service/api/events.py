@@ -1,6 +1,7 @@
 """Intake of events. The body's own digest is its key: sending the same bytes again changes nothing."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +12,7 @@ from service.api.calls import Call
 from service.api.preferences import Preferences
 from service.api.problems import UnsupportedMediaType
 from service.core.errors import FieldError, Invalid, TooLarge, Unreadable
-from service.events import intake, throttle, wire
+from service.events import backfills, intake, throttle, wire
 from service.events.intake import Receipt
 from service.events.throttle import QuotaExceeded, Standing
 from service.runtime import metrics
@@ -71,9 +72,12 @@ def _receive(call: Call) -> tuple[Receipt, bytes]:
     if not content:
         raise Unreadable("The body is empty; send at least one event.")
     throttle.spend(quota, platform.id, size_bytes=max(0, len(content) - len(sent)), now=call.now)
-    receipt = intake.receive(
-        call.session,
-        platform,
+    backfill_id = call.parameters["backfill"]
+    if backfill_id is None:
+        take = partial(intake.receive, call.session, platform)
+    else:
+        take = partial(backfills.receive, call.session, platform, backfill_id)
+    receipt = take(
         content,
         call.body.media_type,
         channel="http",

@@ -5,7 +5,9 @@ from typing import Final
 
 from service.api import (
     audit_log,
+    backfills,
     contents,
+    control_totals,
     corrections,
     creators,
     earnings,
@@ -36,7 +38,9 @@ from service.api import (
 
 ALL: Final[tuple[ModuleType, ...]] = (
     audit_log,
+    backfills,
     contents,
+    control_totals,
     corrections,
     creators,
     earnings,

@@ -9,7 +9,7 @@ from service.api.calls import Call
 from service.api.schemas import At, Document, Id
 from service.calendar import periods
 from service.calendar.periods import Period, Step, WrongState
-from service.closing import estimates, stages
+from service.closing import control_totals, estimates, stages
 
 
 class _Acting(Document):
@@ -89,13 +89,23 @@ def _place(one: Period) -> str:
 
 def _whole(call: Call, one: Period) -> dict[str, Any]:
     steps = periods.steps(call.session, call.platform.id, one.id)
-    return _show(one) | {"steps": [_step(each) for each in steps], "verdicts": _verdicts(steps)}
+    return _show(one) | {
+        "steps": [_step(each) for each in steps],
+        "verdicts": _verdicts(steps),
+        "control_totals": _control_totals(call, one),
+    }
 
 
 def _verdicts(steps: Sequence[Step]) -> dict[str, Any] | None:
     """Say how many events the seal settled, by verdict, once the rulebook has spoken."""
     scored = next((one for one in steps if one.state == "scored"), None)
     return None if scored is None else dict(scored.detail["verdicts"])
+
+
+def _control_totals(call: Call, one: Period) -> dict[str, int] | None:
+    counts = control_totals.tallies(call.session, call.platform.id, one.id)
+    is_compared = bool(counts) and None not in counts
+    return {name: counts.get(name, 0) for name in control_totals.VERDICTS} if is_compared else None
 
 
 def _step(one: Step) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """Rulebooks: the one in force, every one before it, and the next."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from marshmallow import fields
 
 from service.api import paging, problems
-from service.api.answers import Answer, instant
+from service.api.answers import Answer, instant, span
 from service.api.calls import Call
 from service.api.schemas import At, Document
 from service.core.errors import Invalid
 from service.rules import registry, words
-from service.rules.registry import Published
+from service.rules.registry import Pin, Published
 
 
 class _Rulebook(Document):
@@ -22,7 +24,8 @@ def listing(call: Call) -> Answer:
     """List the platform's rulebooks, the founding one first."""
     page = call.page()
     known = registry.history(call.session, call.platform.id)
-    return paging.answer(page, paging.cut(page, known, _version), _head, _version)
+    show = partial(_head, registry.pins(call.session, call.platform.id))
+    return paging.answer(page, paging.cut(page, known, _version), show, _version)
 
 
 def in_force(call: Call) -> Answer:
@@ -63,20 +66,26 @@ def _version(one: Published) -> int:
     return one.version
 
 
-def _head(one: Published) -> dict[str, Any]:
+def _head(pins: Sequence[Pin], one: Published) -> dict[str, Any]:
+    pinned = [
+        {"span": span(each.span), "backfill": str(each.backfill_id), "pinned_at": instant(each.pinned_at)}
+        for each in pins
+        if each.sha256 == one.sha256
+    ]
     return {
         "sha256": one.sha256,
         "version": one.version,
         "in_force_from_at": instant(one.in_force_from_at),
         "published_at": instant(one.published_at),
         "published_by": one.published_by,
+        "pinned": pinned,
     }
 
 
 def _show(call: Call, one: Published) -> dict[str, Any]:
     locale = call.parameters.get("locale") or call.platform.locale
     clauses = words.render(one.rulebook, locale, currency=call.platform.currency)
-    return _head(one) | {
+    return _head(registry.pins(call.session, call.platform.id), one) | {
         "document": one.document,
         "locale": locale,
         "clauses": [{"key": each.key, "title": each.title, "text": each.text} for each in clauses],

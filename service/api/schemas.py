@@ -4,8 +4,9 @@ Refuses unknown members, truth values and texts for numbers, instants without a 
 document is named at once, each with the pointer of its place.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, cast
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
@@ -17,6 +18,7 @@ from service.core.spans import BadInstant, parse_instant
 NAME_LENGTH_MAX: Final = 200
 _ID: Final = r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}"
 _PERIOD: Final = r"[0-9]{4}-([0-9]{2}|W[0-9]{2}|[0-9]{2}-[0-9]{2})"
+_DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ID_REMEDY: Final = "use 1 to 64 letters, digits and . _ : @ -, beginning with a letter or a digit"
 _MESSAGES: Final[dict[str, Any]] = {
     "required": "this member is needed",
@@ -142,6 +144,32 @@ class At(fields.Field[datetime]):
             return parse_instant(value)
         except BadInstant as fault:
             raise ValidationError(fault.detail.rstrip(".")) from None
+
+
+class DayOrAt(fields.Field[date | datetime]):
+    """A local day of the platform, or an instant with its zone; read as a date, or as aware UTC."""
+
+    default_error_messages = _MESSAGES
+
+    def __init__(self, **options: Any) -> None:
+        """Take the usual options."""
+        super().__init__(
+            required=options.pop("required", True), allow_none=options.pop("allow_none", False), **options
+        )
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> date | datetime:
+        del attr, data, kwargs
+        wanted = "use a day such as 2026-11-21, or an instant such as 2026-11-21T13:00:00Z"
+        if not isinstance(value, str):
+            raise ValidationError(wanted)
+        try:
+            if re.fullmatch(_DAY, value):
+                return date.fromisoformat(value)
+            return parse_instant(value)
+        except (ValueError, BadInstant):
+            raise ValidationError(wanted) from None
 
 
 class Items(fields.List[Any]):

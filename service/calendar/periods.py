@@ -196,6 +196,38 @@ def open_from(
     return [get(session, platform.id, name) for name in missing]
 
 
+def historic(platform: Platform, name: str, *, now: datetime) -> Period:
+    """Describe a period as it would be opened now for history; nothing is stored."""
+    return Period(
+        platform_id=platform.id,
+        id=name,
+        span=spans.span_of(name, platform.zone),
+        time_zone=platform.time_zone,
+        state="open",
+        is_historic=True,
+        opened_at=now,
+        sealed_at=None,
+        cut_seq=None,
+        published_at=None,
+        posted_at=None,
+    )
+
+
+def open_history(
+    session: Session, platform: Platform, wanted: Sequence[Period], *, actor: Actor, now: datetime
+) -> list[Period]:
+    """Open the periods that are missing of those that `historic` described; each is over.
+
+    Returns:
+        Those that were opened, earliest first.
+    """
+    known = {one.id for one in listing(session, platform.id)}
+    missing = [one.id for one in wanted if one.id not in known]
+    for name in missing:
+        _open(session, platform, name, actor=actor, now=now, is_historic=True)
+    return [get(session, platform.id, name) for name in missing]
+
+
 def advance(
     session: Session,
     one: Period,

@@ -1,5 +1,6 @@
 """Commands about engagement events."""
 
+import uuid
 from datetime import datetime
 from pathlib import Path
 
@@ -34,8 +35,15 @@ def events() -> None:
     "--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Where refused rows are written."
 )
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Judge every row, and store nothing.")
+@click.option("--backfill", "backfill_id", type=click.UUID, metavar="ID", help="Stage them in this backfill.")
 def events_import(
-    file: Path, platform_id: str, mapping: str, rejects: Path | None, is_dry_run: bool, as_json: bool
+    file: Path,
+    platform_id: str,
+    mapping: str,
+    rejects: Path | None,
+    is_dry_run: bool,
+    backfill_id: uuid.UUID | None,
+    as_json: bool,
 ) -> None:
     """Import a CSV, TSV, NDJSON or Parquet file of events; resumable, and a second import changes nothing."""
     with options.opened() as system:
@@ -52,6 +60,7 @@ def events_import(
                 is_dry_run=is_dry_run,
                 report=report,
                 say=terminal.say,
+                backfill_id=backfill_id,
             )
     show(done, as_json)
     if done.rejected_count:

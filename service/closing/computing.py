@@ -52,6 +52,7 @@ def gather(
     own_locations: Sequence[str] | None = None,
     up_to_seq: int | None = None,
     known_at: datetime | None = None,
+    planned: Published | None = None,
 ) -> Material:
     """Read the rulebooks, contributions, corrections and files that a period's shares depend on.
 
@@ -63,17 +64,18 @@ def gather(
 
     Raises:
         EventsRemoved: the platform's policy had events of one of them removed.
+        planned: the rulebook that would compute a historic period, which may not be opened yet.
     """
     last_seq = period.cut_seq if up_to_seq is None else up_to_seq
     assert last_seq is not None, "an open period has no cut: say up to where"
     files: dict[str, LakeFile] = {}
     own = own_locations if own_locations is not None else _locations(session, lake, period, files)
     known = periods.listing(session, platform.id)
-    by_id = {one.id: one for one in known}
+    by_id = {period.id: period} | {one.id: one for one in known}
     origins = []
     for origin_id in sorted({period.id, *origin_ids}):
         origin = by_id[origin_id]
-        rule = registry.in_force(session, platform.id, origin.span.start_at).rulebook
+        rule = (planned or registry.in_force(session, platform.id, origin.span.start_at)).rulebook
         held = contributions.in_force_rows(session, platform.id, origin.span, known_at=known_at)
         settled: list[str] = []
         settled_seq = 0
@@ -96,7 +98,7 @@ def gather(
     return Material(
         platform=platform,
         period=period,
-        published=registry.in_force(session, platform.id, period.span.start_at),
+        published=planned or registry.in_force(session, platform.id, period.span.start_at),
         origins=origins,
         files=files,
     )

@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from service.calendar import periods
-from service.closing import computing
+from service.closing import computing, control_totals
 from service.closing.tables import estimate, estimate_run
 from service.closing.tools import Tools
 from service.core.errors import NotFound
@@ -82,7 +82,17 @@ def refresh(tools: Tools, platform_id: str, *, now: datetime) -> EstimateRun:
                 up_to_seq=seen.last_seq,
             )
             pool = computing.pool(session, platform, period)
+            totals = control_totals.listing(session, platform_id, period.id)
         scores = computing.score(tools, material)
+        compared = control_totals.compare(
+            tools.lake,
+            period,
+            totals,
+            raw_locations=seen.raw_locations,
+            verdicts_locations=[seen.verdicts_location],
+            cut_seq=seen.last_seq,
+            now=now,
+        )
     made = computing.divide(material, scores, pool.divided_minor)
     run = EstimateRun(
         platform_id=platform_id,
@@ -97,6 +107,7 @@ def refresh(tools: Tools, platform_id: str, *, now: datetime) -> EstimateRun:
     with db.transaction(tools.database) as session:
         db.lock(session, "estimate", platform_id)
         _replace(session, run, made)
+        control_totals.replace_looks(session, platform_id, compared)
     return run
 
 

@@ -14,12 +14,15 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods, seal_lock
 from service.calendar.periods import Period, WrongState
-from service.closing import clawbacks, computing, revenues
+from service.closing import clawbacks, computing, control_totals, readiness, revenues
+from service.closing.control_totals import Found
+from service.closing.readiness import LOOKS_MAX, SealContended, Seen
 from service.closing.tools import Report, Tools, silent
 from service.core import digests
 from service.core.errors import Conflict
 from service.core.spans import to_text
 from service.events import compaction, manifest, quarantine, sealing
+from service.events.sealing import Settled
 from service.jobs import queue
 from service.ledger import entries, journal
 from service.parties import platforms, staff
@@ -87,6 +90,7 @@ def close(
 
     Raises:
         PeriodNotOver, EarlierPeriodOpen: it cannot be sealed yet.
+        AttributedRevenueDiffers, SenderTotalsDiffer, SealContended: it cannot be sealed as it stands.
         WrongState: it is published already, or further.
         RoleMissing: a member of staff who is no finance maker.
         LakeAway: the lake cannot be read or written; nothing of this stage is stored.
@@ -95,11 +99,12 @@ def close(
     with db.transaction(tools.database) as session:
         platform = platforms.get(session, platform_id)
         staff.require(session, platform_id, actor, "finance_maker")
-        period = _seal(session, platform, period_id, actor=actor, now=now)
+    period = _seal(tools, platform, period_id, actor=actor, now=now)
     report(1, _STEPS)
     if period.state == "sealed":
         settled = sealing.settle(tools.database, tools.lake, platform, period, now=now)
         report(2, _STEPS)
+        compared = _compare(tools, platform, period, settled, now=now)
         with db.transaction(tools.database) as session:
             material = computing.gather(session, tools.lake, platform, period, origin_ids=settled.origins)
         scores = computing.score(tools, material)
@@ -126,6 +131,7 @@ def close(
                 )
                 shares.save(session, split, made)
                 manifest.register(session, [found.file], now=now)
+                control_totals.write_comparison(session, period, compared)
                 period = periods.advance(session, period, "scored", actor=actor, now=now, detail=verdicts)
                 period = periods.advance(
                     session, period, "split", actor=actor, now=now, detail=_identity(split)
@@ -256,16 +262,61 @@ def postable_at(session: Session, period: Period) -> datetime:
     return period.published_at + timedelta(hours=rule.challenge_window_h)
 
 
-def _seal(session: Session, platform: Platform, period_id: str, *, actor: Actor, now: datetime) -> Period:
-    """Seal the period if it is open: alone with the calendar, with every batch that committed before."""
-    seal_lock.exclude(session, platform.id)
-    period = periods.get(session, platform.id, period_id, lock=True)
-    if period.state in _INTERRUPTED:
-        return period
-    _check_closable(session, period, now)
-    cut_seq = compaction.newest_seq(session, platform.id)
-    detail = {"cut_seq": cut_seq, "quarantine_open": quarantine.open_count(session, platform.id, period.span)}
+def _seal(tools: Tools, platform: Platform, period_id: str, *, actor: Actor, now: datetime) -> Period:
+    """Seal the period if it is open: alone with the calendar, with every batch that committed before.
+
+    Where something has to hold before (see `readiness`), it is looked at between two such moments.
+    """
+    seen: Seen | None = None
+    for look_count in range(LOOKS_MAX + 1):
+        with db.transaction(tools.database) as session:
+            seal_lock.exclude(session, platform.id)
+            period = periods.get(session, platform.id, period_id, lock=True)
+            if period.state in _INTERRUPTED:
+                return period
+            _check_closable(session, period, now)
+            wanted = readiness.demands(session, period)
+            newest_seq = compaction.newest_seq(session, platform.id)
+            if wanted.is_empty:
+                return _advance_sealed(session, period, newest_seq, None, actor=actor, now=now)
+            if seen is not None and readiness.still_holds(session, period, seen, wanted):
+                return _advance_sealed(session, period, newest_seq, seen, actor=actor, now=now)
+        if look_count < LOOKS_MAX:
+            seen = readiness.look(tools, platform, period, wanted, newest_seq, now=now)
+    raise SealContended(
+        f"What {period_id} counts changed {LOOKS_MAX} times while it was looked at; close it when its events "
+        "and revenue have come to rest."
+    )
+
+
+def _advance_sealed(
+    session: Session, period: Period, cut_seq: int, seen: Seen | None, *, actor: Actor, now: datetime
+) -> Period:
+    detail = {
+        "cut_seq": cut_seq,
+        "quarantine_open": quarantine.open_count(session, period.platform_id, period.span),
+    }
+    detail |= {} if seen is None else seen.detail()
     return periods.advance(session, period, "sealed", actor=actor, now=now, cut_seq=cut_seq, detail=detail)
+
+
+def _compare(
+    tools: Tools, platform: Platform, period: Period, settled: Settled, *, now: datetime
+) -> dict[int, Found]:
+    """Hold what senders said against what was settled; without totals, at the cost of one statement."""
+    assert period.cut_seq is not None, "only a sealed period is settled"
+    with db.transaction(tools.database) as session:
+        totals = control_totals.listing(session, platform.id, period.id)
+        raw = sealing.raw_locations(session, tools.lake, platform, period) if totals else ()
+    return control_totals.compare(
+        tools.lake,
+        period,
+        totals,
+        raw_locations=raw,
+        verdicts_locations=[tools.lake.location(file.stored.path) for file in settled.verdicts],
+        cut_seq=period.cut_seq,
+        now=now,
+    )
 
 
 def _check_closable(session: Session, period: Period, now: datetime) -> None:

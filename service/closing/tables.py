@@ -2,11 +2,15 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
+    Numeric,
     Table,
     Text,
     UniqueConstraint,
@@ -137,3 +141,54 @@ clawback_recovery = Table(
     CheckConstraint("amount_minor > 0", name="amount"),
     info=APPEND_ONLY,
 )
+control_total = Table(
+    "control_total",
+    metadata,
+    Column("platform_id", Text, ForeignKey("platform.id"), primary_key=True),
+    Column("id", BigInteger, Identity(always=True), primary_key=True, doc="A later one goes before."),
+    Column(
+        "period_id", Text, nullable=False, doc="The period that the span lies in; it may not be open yet."
+    ),
+    Column("source", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("start_at", Instant, nullable=False),
+    Column("end_at", Instant, nullable=False),
+    Column("event_count", BigInteger, nullable=False, doc="How many events the sender sent, each once."),
+    Column("quantity", Numeric(38, 0), nullable=False, doc="The sum of their quantities."),
+    Column(
+        "is_blocking", Boolean, nullable=False, doc="Whether a difference keeps the period from its seal."
+    ),
+    Column("recorded_at", Instant, nullable=False),
+    Column("recorded_by", Text, nullable=False),
+    CheckConstraint("start_at < end_at", name="span"),
+    CheckConstraint("event_count >= 0", name="event_count"),
+    Index("control_total_period_idx", "platform_id", "period_id"),
+    info=APPEND_ONLY,
+)
+
+control_comparison = Table(
+    "control_comparison",
+    metadata,
+    Column("platform_id", Text, primary_key=True),
+    Column("total_id", BigInteger, primary_key=True),
+    Column("period_id", Text, nullable=False, doc="Whose close compared it."),
+    Column("event_count", BigInteger, nullable=False, doc="How many events were settled."),
+    Column("quantity", Numeric(38, 0), nullable=False, doc="The sum of their quantities."),
+    Column("compared_at", Instant, nullable=False),
+    ForeignKeyConstraint(["platform_id", "total_id"], ["control_total.platform_id", "control_total.id"]),
+    ForeignKeyConstraint(["platform_id", "period_id"], ["period.platform_id", "period.id"]),
+    Index("control_comparison_period_idx", "platform_id", "period_id"),
+    info=APPEND_ONLY,
+)
+
+control_look = Table(
+    "control_look",
+    metadata,
+    Column("platform_id", Text, primary_key=True),
+    Column("total_id", BigInteger, primary_key=True),
+    Column("event_count", BigInteger, nullable=False, doc="How many events the estimate counts so far."),
+    Column("quantity", Numeric(38, 0), nullable=False, doc="The sum of their quantities."),
+    Column("as_of_at", Instant, nullable=False),
+    ForeignKeyConstraint(["platform_id", "total_id"], ["control_total.platform_id", "control_total.id"]),
+)
+"""What the latest estimate of the open period found so far; replaced as a whole."""

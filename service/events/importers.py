@@ -8,6 +8,7 @@ every row is accepted, skipped or in the file of rejects with its line and the r
 """
 
 import io
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,9 +25,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from service.calendar import periods
+from service.core import digests
 from service.core.errors import FieldError
 from service.core.spans import local_day
-from service.events import files, intake, wire
+from service.events import backfills, files, intake, wire
 from service.events import mapping as mappings
 from service.events.mapping import Maker, Mapping, Row
 from service.events.sheets import BadRow
@@ -139,6 +141,7 @@ def run(
     is_dry_run: bool = False,
     report: Report = lambda _done, _total: None,
     say: Callable[[str], None] = lambda _: None,
+    backfill_id: uuid.UUID | None = None,
 ) -> Imported:
     """Import a file of events.
 
@@ -150,21 +153,30 @@ def run(
             but the file of rejects.
         report: is told what has been done of what there is, in bytes read over both passes.
         say: is told, before anything is imported, if periods are missing for the file's times.
+        backfill_id: stages the events in this backfill; its progress is its own.
 
     Raises:
+        NotFound, WrongBackfillState: the backfill is not there, or takes no more events.
         BadMapping: a column that the mapping uses is not in the file.
         BadFile: it cannot be read, or is damaged; the pieces before that place stay imported.
     """
-    key = _Key(platform.id, files.digest(path), mapping.sha256)
+    key = _Key(platform.id, files.digest(path), _digest(mapping, backfill_id))
     with db.transaction(database) as session:
         known = _read(session, key)
     is_clean = known is not None and not known.totals.rejected_count and not is_dry_run
     if known is not None and known.finished_at is not None and is_clean:
-        return _imported(platform, path, known.totals, None, rejects_path)
+        return _imported(platform, path, known.totals, None, rejects_path, backfill_id)
     size_bytes = path.stat().st_size
-    outlook = look_ahead(database, platform, path, mapping, report=lambda done: report(done, 2 * size_bytes))
+    outlook = look_ahead(
+        database,
+        platform,
+        path,
+        mapping,
+        report=lambda done: report(done, 2 * size_bytes),
+        backfill_id=backfill_id,
+    )
     if outlook.first_missing_at is not None:
-        say(_advise_periods(platform, outlook.first_missing_at))
+        say(_advise(platform, outlook.first_missing_at, backfill_id))
     if mapping.register_creators:
         platform = replace(platform, unknown_creators="register")
     # A run without rejections goes on after the last committed row. Otherwise all pieces pass intake again,
@@ -177,7 +189,14 @@ def run(
             totals, rejected = act(
                 database,
                 partial(
-                    _take, platform=platform, key=key, path=path, piece=piece, before=totals, now_of=now_of
+                    _take,
+                    platform=platform,
+                    key=key,
+                    path=path,
+                    piece=piece,
+                    before=totals,
+                    now_of=now_of,
+                    backfill_id=backfill_id,
                 ),
             )
             rejects.write(b"".join(_ENCODE(one) + b"\n" for one in rejected))
@@ -185,7 +204,7 @@ def run(
         if not is_dry_run:
             with db.transaction(database) as session:
                 _write(session, key, path, totals, now=now_of(session), is_finished=True)
-    done = _imported(platform, path, totals, outlook.first_missing_at, rejects_path)
+    done = _imported(platform, path, totals, outlook.first_missing_at, rejects_path, backfill_id)
     return replace(done, is_dry_run=is_dry_run)
 
 
@@ -214,6 +233,7 @@ def look_ahead(
     mapping: Mapping,
     *,
     report: Callable[[int], None] = lambda _: None,
+    backfill_id: uuid.UUID | None = None,
 ) -> Outlook:
     """Find, before anything is imported, the first time in a file that no period takes.
 
@@ -232,7 +252,10 @@ def look_ahead(
             if row.number % PIECE_ROWS == 0:
                 report(sheet.offset_bytes())
     with db.transaction(database) as session:
-        spans = [one.span for one in periods.window(session, platform.id)]
+        if backfill_id is None:
+            spans = [one.span for one in periods.window(session, platform.id)]
+        else:
+            spans = [backfills.get(session, platform.id, backfill_id).span]
     missing = [
         at for at in sorted([*first.values(), *last.values()]) if not any(span.contains(at) for span in spans)
     ]
@@ -241,6 +264,13 @@ def look_ahead(
         last_at=max(last.values(), default=None),
         first_missing_at=missing[0] if missing else None,
     )
+
+
+def _digest(mapping: Mapping, backfill_id: uuid.UUID | None) -> bytes:
+    """Digest how and where a file is imported."""
+    if backfill_id is None:
+        return mapping.sha256
+    return digests.sha256(digests.framed(mapping.sha256, backfill_id.bytes))
 
 
 def _pieces(rows: Iterator[Row | BadRow], make: Maker, done_count: int, piece_rows: int) -> Iterator[_Piece]:
@@ -291,13 +321,19 @@ def _take(
     piece: _Piece,
     before: _Totals,
     now_of: Callable[[Session], datetime],
+    backfill_id: uuid.UUID | None,
 ) -> tuple[_Totals, list[dict[str, Any]]]:
     """Import a piece within one transaction: its batches and the progress that they make."""
     now = now_of(session)
     rejects = list(piece.rejects)
     accepted_count = taken_count = 0
+    take = (
+        partial(intake.receive, session, platform)
+        if backfill_id is None
+        else partial(backfills.receive, session, platform, backfill_id)
+    )
     for body, origins in piece.batches:
-        receipt = intake.receive(session, platform, body, wire.LINES, channel="import", now=now)
+        receipt = take(body, wire.LINES, channel="import", now=now)
         accepted_count += receipt.accepted_count
         taken_count += receipt.taken_count
         rejects += [_reject(origins[one.index], one.id, one.code, one.errors) for one in receipt.rejected]
@@ -388,6 +424,7 @@ def _imported(
     totals: _Totals,
     first_missing_at: datetime | None,
     rejects_path: Path | None,
+    backfill_id: uuid.UUID | None,
 ) -> Imported:
     advice = ""
     if totals.rejected_count:
@@ -395,7 +432,7 @@ def _imported(
         if rejects_path is not None:
             advice = f"Each is in {rejects_path} with its line and the reason. {advice}"
         if first_missing_at is not None:
-            advice = f"{_advise_periods(platform, first_missing_at)} {advice}"
+            advice = f"{_advise(platform, first_missing_at, backfill_id)} {advice}"
     return Imported(
         is_dry_run=False,
         file_name=path.name,
@@ -410,8 +447,10 @@ def _imported(
     )
 
 
-def _advise_periods(platform: Platform, first_at: datetime) -> str:
+def _advise(platform: Platform, first_at: datetime, backfill_id: uuid.UUID | None) -> str:
     day = local_day(first_at, platform.zone)
+    if backfill_id is not None:
+        return f"The file has times, such as {day}, outside of the backfill's span; these rows are rejected."
     return (
         f"The file has times from {day} on that no open period takes. Open what is missing with "
         f"`benefit-ledger period open --platform {platform.id} --from {day}`, then import the file."

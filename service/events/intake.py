@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import zstandard
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Table, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -28,9 +28,9 @@ from service.calendar import periods, seal_lock
 from service.calendar.periods import Period
 from service.core import digests, ids
 from service.core.errors import Fault, FieldError
-from service.core.spans import parse_instant, to_text
+from service.core.spans import Span, parse_instant, to_text
 from service.events import partitions, quarantine, types, wire
-from service.events.tables import event_receipt
+from service.events.tables import event_batch, event_receipt
 from service.events.types import EventType
 from service.events.wire import Decoded, Event, Rejection
 from service.parties import creators, inputs
@@ -60,6 +60,23 @@ SELECT
 _CALENDAR: Final = f"""
 SELECT taking.*, ARRAY({creators.UNKNOWN}) AS unknown FROM ({periods.WINDOW}) AS taking ORDER BY start_at
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where batches and their receipts go: the log, or what a backfill stages.
+
+    `key` holds the columns that say whose they are, beside the platform. With a `span`, times within it are
+    taken; without one the calendar says which are. What is rejected on its way to the log is quarantined.
+    """
+
+    batches: Table
+    receipts: Table
+    key: Mapping[str, Any]
+    span: Span | None
+
+
+LOG: Final = Destination(event_batch, event_receipt, {}, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +118,7 @@ def receive(
     channel: Channel,
     now: datetime,
     admit: Callable[[int], None] = lambda _: None,
+    into: Destination = LOG,
 ) -> Receipt:
     """Take a batch: judge each item, append the body, give the receipt.
 
@@ -108,6 +126,7 @@ def receive(
         body: as sent, without transfer or content coding.
         media_type: the Content-Type header.
         admit: is told how many items are to be judged, and may refuse them; a replay judges none.
+        into: where it goes; the same bytes are known again within one destination.
 
     Raises:
         UnknownMediaType, TooLarge, Unreadable: as `wire.decode` says; nothing is stored.
@@ -116,7 +135,7 @@ def receive(
     """
     kind = wire.media_type_of(media_type)
     body_sha256 = digests.sha256(body)
-    earlier, known = _look_up(session, platform.id, body_sha256)
+    earlier, known = _look_up(session, into, platform.id, body_sha256)
     if earlier is not None and _is_final(earlier, kind):
         return earlier
     decoded = wire.decode(body, kind, known)
@@ -128,8 +147,14 @@ def receive(
     if unused and (present := types.of_platform(session, platform.id)) != known:
         # What a type means may change until its first event is taken, but not while the lock is held.
         decoded = wire.decode(body, kind, present)
-    window, unknown = _read_calendar(session, platform.id, decoded)
-    decoded = _judge_times(decoded, window, platform.id, now)
+    if into.span is None:
+        window, unknown = _read_calendar(session, platform.id, decoded)
+        decoded = _judge_times(decoded, window, platform.id, now)
+    else:
+        decoded = _judge_span(decoded, into.span)
+        unknown = creators.unknown(
+            session, platform.id, {one.data.creator for one in decoded.events.values()}
+        )
     decoded = _judge_creators(session, platform, decoded, unknown, now)
     if unused:
         types.mark_used(session, platform.id, {event.type for event in decoded.events.values()}, now=now)
@@ -145,20 +170,29 @@ def receive(
         taken_ids={index: event.id for index, event in decoded.events.items()},
     )
     events, is_repeat = decoded.events, False
-    if not _write_receipt(session, platform.id, receipt):
+    if not _write_receipt(session, into, platform.id, receipt):
         # Somebody sent these bytes before. Their receipt is held until this transaction ends.
-        earlier = _read_receipt(session, platform.id, body_sha256, is_locked=True)
+        earlier = _read_receipt(session, into, platform.id, body_sha256, is_locked=True)
         assert earlier is not None, "a receipt goes when its bytes are too old to be sent again"
         is_repeat = earlier.media_type == kind
         if is_repeat:
             receipt, events = _merge(earlier, receipt, decoded)
             if _verdicts(receipt) == _verdicts(earlier):
                 return earlier
-        _replace_receipt(session, platform.id, receipt)
-    _append(session, platform.id, receipt, decoded.item_count, events, body_zstd, channel)
-    if channel != "retry":
+        _replace_receipt(session, into, platform.id, receipt)
+    _append(session, into, platform.id, receipt, decoded.item_count, events, body_zstd, channel)
+    if channel != "retry" and into is LOG:
         _set_aside(session, platform.id, receipt, body, events if is_repeat else {})
     return receipt
+
+
+def known_receipt(
+    session: Session, into: Destination, platform_id: str, body: bytes, media_type: str
+) -> Receipt | None:
+    """Read the receipt that was given for these bytes, without judging anything anew."""
+    earlier = _read_receipt(session, into, platform_id, digests.sha256(body))
+    is_same = earlier is not None and earlier.media_type == wire.media_type_of(media_type)
+    return earlier if is_same else None
 
 
 def _is_final(earlier: Receipt, media_type: str) -> bool:
@@ -171,9 +205,12 @@ def _is_final(earlier: Receipt, media_type: str) -> bool:
 
 
 def _look_up(
-    session: Session, platform_id: str, body_sha256: bytes
+    session: Session, into: Destination, platform_id: str, body_sha256: bytes
 ) -> tuple[Receipt | None, dict[str, EventType]]:
     """Read what an intake needs before it decodes: the receipt of these bytes, if any, and the types."""
+    if into is not LOG:
+        known = types.of_platform(session, platform_id)
+        return _read_receipt(session, into, platform_id, body_sha256), known
     (row,) = db.rows(session, _LOOK_UP, platform_id, body_sha256, platform_id)
     earlier = None if row.receipt is None else _receipt_of(row.receipt, body_sha256)
     return earlier, types.of_documents(row.types)
@@ -226,6 +263,20 @@ def _judge_times(decoded: Decoded, window: Sequence[Period], platform_id: str, n
             index: rejection
             for index, event in decoded.events.items()
             if (rejection := _time_rejection(index, event, window, starts, platform_id, latest_at))
+        },
+    )
+
+
+def _judge_span(decoded: Decoded, span: Span) -> Decoded:
+    """Reject the events whose time lies outside of what a backfill takes."""
+    bounds = f"from {to_text(span.start_at)} until, and without, {to_text(span.end_at)}"
+    error = FieldError("/time", f"The backfill takes times {bounds}; send others where they belong.")
+    return _without(
+        decoded,
+        {
+            index: Rejection(index, event.id, "no_period", (error,))
+            for index, event in decoded.events.items()
+            if not span.contains(event.time)
         },
     )
 
@@ -324,6 +375,7 @@ def _verdicts(receipt: Receipt) -> list[tuple[int, str]]:
 
 def _append(
     session: Session,
+    into: Destination,
     platform_id: str,
     receipt: Receipt,
     item_count: int,
@@ -340,30 +392,32 @@ def _append(
             if index not in events and index not in rejected
         ]
     times = [event.time for event in events.values()]
-    partitions.append(
-        session,
-        {
-            "platform_id": platform_id,
-            "id": receipt.batch_id,
-            "received_at": receipt.received_at,
-            "channel": channel,
-            "media_type": receipt.media_type,
-            "item_count": item_count,
-            "accepted_count": len(events),
-            "first_at": min(times, default=None),
-            "last_at": max(times, default=None),
-            "body_sha256": receipt.body_sha256,
-            "body_zstd": body_zstd,
-            "rejections": skipped,
-        },
-    )
+    values = {
+        "platform_id": platform_id,
+        "id": receipt.batch_id,
+        "received_at": receipt.received_at,
+        "channel": channel,
+        "media_type": receipt.media_type,
+        "item_count": item_count,
+        "accepted_count": len(events),
+        "first_at": min(times, default=None),
+        "last_at": max(times, default=None),
+        "body_sha256": receipt.body_sha256,
+        "body_zstd": body_zstd,
+        "rejections": skipped,
+    }
+    if into is LOG:
+        partitions.append(session, values)
+    else:
+        session.execute(insert(into.batches).values(values | dict(into.key)))
 
 
-def _write_receipt(session: Session, platform_id: str, receipt: Receipt) -> bool:
+def _write_receipt(session: Session, into: Destination, platform_id: str, receipt: Receipt) -> bool:
     """Store a receipt; False if these bytes have one. Waits for whoever is about to store one for them."""
     written = session.execute(
-        upsert(event_receipt)
+        upsert(into.receipts)
         .values(
+            **into.key,
             platform_id=platform_id,
             body_sha256=receipt.body_sha256,
             batch_id=receipt.batch_id,
@@ -371,25 +425,29 @@ def _write_receipt(session: Session, platform_id: str, receipt: Receipt) -> bool
             receipt=_stored_document(receipt),
         )
         .on_conflict_do_nothing()
-        .returning(event_receipt.c.batch_id)
+        .returning(into.receipts.c.batch_id)
     )
     return written.one_or_none() is not None
 
 
-def _replace_receipt(session: Session, platform_id: str, receipt: Receipt) -> None:
+def _replace_receipt(session: Session, into: Destination, platform_id: str, receipt: Receipt) -> None:
     session.execute(
-        update(event_receipt)
-        .where(event_receipt.c.platform_id == platform_id, event_receipt.c.body_sha256 == receipt.body_sha256)
+        update(into.receipts)
+        .where(*_of_body(into, platform_id, receipt.body_sha256))
         .values(batch_id=receipt.batch_id, receipt=_stored_document(receipt))
     )
 
 
+def _of_body(into: Destination, platform_id: str, body_sha256: bytes) -> list[ColumnElement[bool]]:
+    receipts = into.receipts.c
+    owned = [receipts[name] == value for name, value in into.key.items()]
+    return [receipts.platform_id == platform_id, receipts.body_sha256 == body_sha256, *owned]
+
+
 def _read_receipt(
-    session: Session, platform_id: str, body_sha256: bytes, *, is_locked: bool = False
+    session: Session, into: Destination, platform_id: str, body_sha256: bytes, *, is_locked: bool = False
 ) -> Receipt | None:
-    query = select(event_receipt.c.receipt).where(
-        event_receipt.c.platform_id == platform_id, event_receipt.c.body_sha256 == body_sha256
-    )
+    query = select(into.receipts.c.receipt).where(*_of_body(into, platform_id, body_sha256))
     stored = session.scalar(query.with_for_update() if is_locked else query)
     return None if stored is None else _receipt_of(stored, body_sha256)
 

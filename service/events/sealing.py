@@ -74,14 +74,27 @@ class Settled:
     origins: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A raw file that the manifest does not name: rows that may join the log, at places after its end."""
+
+    location: str
+    day_on: date
+    seq_first: int
+    seq_last: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """What a seal would count now: a Parquet file as `counted`, at an address that an engine can read.
 
-    `last_seq` is the last batch that is compacted: more may wait in the log.
+    `last_seq` is the last batch that is looked at: more may wait in the log. `verdicts_location` has the
+    verdict of each row, `raw_locations` the raw files that hold such rows.
     """
 
     location: str
+    verdicts_location: str
+    raw_locations: tuple[str, ...]
     last_seq: int
     counts: Mapping[str, int]
     origins: Mapping[str, int]
@@ -162,27 +175,61 @@ def settle(
 
 
 @contextmanager
-def preview(database: Database, lake: Lake, platform: Platform, period: Period) -> Iterator[Preview]:
-    """Decide the same for what is compacted so far, and record nothing; the file goes when the context ends.
+def preview(
+    database: Database,
+    lake: Lake,
+    platform: Platform,
+    period: Period,
+    *,
+    cut_seq: int | None = None,
+    planned: Sequence[Period] = (),
+    staged: Sequence[StagedFile] = (),
+) -> Iterator[Preview]:
+    """Decide the same for what is compacted so far, and record nothing; the files go when the context ends.
 
     Late rows are those that this period's seal would carry if it came now.
+
+    Args:
+        cut_seq: the last batch to look at; None looks at all that is compacted.
+        planned: periods that are not opened yet and would be.
+        staged: rows beside the log's.
 
     Raises:
         LakeAway: the lake cannot be read.
     """
     with db.transaction(database) as session:
-        last_seq = compaction.last_compacted_seq(session, platform.id)
-        reach = _reach(session, lake, platform, period, last_seq)
+        last_seq = compaction.last_compacted_seq(session, platform.id) if cut_seq is None else cut_seq
+        reach = _reach(session, lake, platform, period, last_seq, planned=planned, staged=staged)
     with scratch_folder() as scratch:
         outcome = _decide(lake, period, reach, scratch)
         yield Preview(
-            location=str(outcome.counted), last_seq=last_seq, counts=outcome.counts, origins=outcome.origins
+            location=str(outcome.counted),
+            verdicts_location=str(outcome.verdicts),
+            raw_locations=reach.own_paths,
+            last_seq=last_seq,
+            counts=outcome.counts,
+            origins=outcome.origins,
         )
 
 
-def _reach(session: Session, lake: Lake, platform: Platform, period: Period, cut_seq: int) -> _Reach:
+def raw_locations(session: Session, lake: Lake, platform: Platform, period: Period) -> tuple[str, ...]:
+    """Name the raw files that hold the rows which a sealed period's seal settled."""
+    assert period.cut_seq is not None, "only a sealed period is settled"
+    return _reach(session, lake, platform, period, period.cut_seq).own_paths
+
+
+def _reach(
+    session: Session,
+    lake: Lake,
+    platform: Platform,
+    period: Period,
+    cut_seq: int,
+    *,
+    planned: Sequence[Period] = (),
+    staged: Sequence[StagedFile] = (),
+) -> _Reach:
     """Find what a seal of the period looks at when its last batch is `cut_seq`."""
-    known = periods.listing(session, platform.id)
+    known = sorted([*periods.listing(session, platform.id), *planned], key=lambda one: one.span.start_at)
     before = [one for one in known if one.span.end_at <= period.span.start_at]
     regular = [] if period.is_historic else [one for one in before if not one.is_historic]
     origins = [_Origin(period.id, period.span, 0)]
@@ -204,12 +251,22 @@ def _reach(session: Session, lake: Lake, platform: Platform, period: Period, cut
     top_seq = min(cut_seq, max((file.seq_last for file in own.values()), default=0))
     from_on, _ = _days(platform, Span(reach_at, period.span.end_at))
     near = manifest.raw_files(session, platform.id, from_on=from_on, seq_max=top_seq)
+    own_paths = [lake.location(path) for path in sorted(own)]
+    paths = [lake.location(path) for path in sorted({*own, *(file.stored.path for file in near)})]
+    if staged:
+        # Staged rows stand after the log's end, so that its rows are all before them.
+        near = manifest.raw_files(session, platform.id, from_on=from_on, seq_max=cut_seq)
+        paths = sorted({*own_paths, *(lake.location(file.stored.path) for file in near)})
+        first_on, last_on = _days(platform, period.span)
+        own_paths += [file.location for file in staged if first_on <= file.day_on <= last_on]
+        paths += [file.location for file in staged if file.day_on >= from_on]
+        cut_seq = max([cut_seq, *(file.seq_last for file in staged)])
     return _Reach(
         origins=tuple(origins),
         cut_seq=cut_seq,
         reach_at=reach_at,
-        own_paths=tuple(lake.location(path) for path in sorted(own)),
-        paths=tuple(lake.location(path) for path in sorted({*own, *(file.stored.path for file in near)})),
+        own_paths=tuple(own_paths),
+        paths=tuple(paths),
         corrections=tuple(
             corrections.holding(
                 session, platform.id, [origin.period_id for origin in origins], up_to_seq=cut_seq

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Date,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -157,6 +158,78 @@ event_quota = Table(
     Column("bytes_leased", BigInteger, nullable=False),
     # What is spent of a minute is worth nothing after it: no log, no flush.
     prefixes=["UNLOGGED"],
+)
+
+BACKFILL_STATES = ("open", "submitted", "approved", "committed", "dropped")
+"""In the order in which a backfill passes through them; it can be dropped until it is committed."""
+
+backfill = Table(
+    "backfill",
+    metadata,
+    Column("platform_id", Text, ForeignKey("platform.id"), primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("from_at", Instant, nullable=False, doc="The first time that it takes."),
+    Column("until_at", Instant, nullable=False, doc="The first time after it that it does not."),
+    Column("rulebook_sha256", Text, nullable=False, doc="The rulebook that will compute its periods."),
+    Column("reason", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("submitted_by", Text),
+    Column("submitted_at", Instant),
+    Column("approved_by", Text),
+    Column("approved_at", Instant),
+    Column("committed_by", Text),
+    Column("committed_at", Instant),
+    Column("dropped_by", Text),
+    Column("dropped_at", Instant),
+    Column("batch_count", BigInteger, doc="Frozen, as the four below, when it was submitted or dropped."),
+    Column("accepted_count", BigInteger),
+    Column("rejected_count", BigInteger),
+    Column("first_at", Instant),
+    Column("last_at", Instant),
+    Column("batches_sha256", Text, doc="Of the staged batches in order; what is approved is exactly this."),
+    Column("preview", JSONB, doc="What a commit would do, as it was last computed."),
+    Column("previewed_at", Instant),
+    CheckConstraint(f"state IN {BACKFILL_STATES}", name="state"),
+    CheckConstraint("from_at < until_at", name="span"),
+    CheckConstraint("(state = 'open') = (batches_sha256 IS NULL)", name="frozen"),
+    CheckConstraint("approved_by <> created_by AND approved_by <> submitted_by", name="two_people"),
+    CheckConstraint("(state = 'committed') = (committed_at IS NOT NULL)", name="committed"),
+    CheckConstraint("committed_at IS NULL OR approved_at IS NOT NULL", name="approved_first"),
+)
+
+backfill_batch = Table(
+    "backfill_batch",
+    metadata,
+    Column("platform_id", Text, primary_key=True),
+    Column("backfill_id", Uuid, primary_key=True),
+    Column("seq", BigInteger, Identity(always=True), primary_key=True, doc="Its order within the backfill."),
+    Column("id", Uuid, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("item_count", Integer, nullable=False),
+    Column("accepted_count", Integer, nullable=False),
+    Column("first_at", Instant),
+    Column("last_at", Instant),
+    Column("body_sha256", LargeBinary, nullable=False),
+    Column("body_zstd", LargeBinary, nullable=False),
+    Column("rejections", JSONB, nullable=False),
+    ForeignKeyConstraint(["platform_id", "backfill_id"], ["backfill.platform_id", "backfill.id"]),
+)
+"""Batches that wait for a commit: as those of the log, and seen by nobody who reads the log."""
+
+backfill_receipt = Table(
+    "backfill_receipt",
+    metadata,
+    Column("platform_id", Text, primary_key=True),
+    Column("backfill_id", Uuid, primary_key=True),
+    Column("body_sha256", LargeBinary, primary_key=True),
+    Column("batch_id", Uuid, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("receipt", JSONB, nullable=False, doc="The answer as it was given."),
+    ForeignKeyConstraint(["platform_id", "backfill_id"], ["backfill.platform_id", "backfill.id"]),
 )
 
 compacted = Table(

@@ -3,11 +3,13 @@
 Owns publishing and the history. Refuses a rule for the past: a new rulebook comes in force at the start of a
 period that has not begun, after every rulebook published before it. Laws: a version never changes; the same
 document published again is the same version; every instant has exactly one rulebook in force, and instants
-before the founding one have the founding one.
+before the founding one have the founding one. A historic period that a backfill filled is computed by the
+rulebook that two people named for it: its pin goes before the dates.
 """
 
 import json
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -18,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from service.core import spans
 from service.core.errors import Conflict, FieldError, NotFound
-from service.core.spans import PeriodUnit
+from service.core.spans import PeriodUnit, Span
 from service.events import types
 from service.parties import partners, trail
 from service.parties.actors import Actor
@@ -26,6 +28,7 @@ from service.parties.platforms import Platform
 from service.rules import rulebook as rulebooks
 from service.rules.rulebook import Rulebook, Surroundings
 from service.rules.tables import rulebook as rulebook_table
+from service.rules.tables import rulebook_pin
 from service.runtime import db
 
 
@@ -64,6 +67,25 @@ class Published:
     """Periods that start at or after it are computed by it, until the next version's."""
     published_at: datetime
     published_by: str
+
+
+class OtherRulebookPinned(Conflict):
+    """A backfill named another rulebook for the period before."""
+
+    slug = "rulebook-pinned"
+    title = "The period has another rulebook"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """The rulebook that a backfill named for a historic period, and two people approved."""
+
+    platform_id: str
+    span: Span
+    sha256: str
+    backfill_id: uuid.UUID
+    pinned_at: datetime
+    pinned_by: str
 
 
 def founding_document(currency: str = "VND") -> dict[str, Any]:
@@ -153,11 +175,20 @@ def publish_founding(
 
 
 def in_force(session: Session, platform_id: str, at: datetime) -> Published:
-    """Find the rulebook that computes a period which starts at `at`.
+    """Find the rulebook that computes a period which starts at `at`: the one pinned to it, or the last begun.
 
     Raises:
         NotFound: the platform has no rulebook at all.
     """
+    pinned = session.scalar(
+        select(rulebook_pin.c.sha256).where(
+            rulebook_pin.c.platform_id == platform_id,
+            rulebook_pin.c.start_at <= at,
+            rulebook_pin.c.end_at > at,
+        )
+    )
+    if pinned is not None:
+        return get(session, platform_id, pinned)
     versions = history(session, platform_id)
     if not versions:
         raise NotFound(f"Platform {platform_id} has no rulebook; publish its founding rulebook first.")
@@ -189,6 +220,82 @@ def history(session: Session, platform_id: str) -> list[Published]:
         .order_by(rulebook_table.c.version)
     )
     return [_published(row) for row in rows]
+
+
+def pin(
+    session: Session,
+    platform_id: str,
+    wanted: Sequence[tuple[str, Span]],
+    sha256: str,
+    *,
+    backfill_id: uuid.UUID,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Let a published rulebook compute historic periods, for good; those that have it already keep their pin.
+
+    Args:
+        wanted: names and spans of open historic periods.
+
+    Raises:
+        NotFound: the platform has published no such rulebook.
+        OtherRulebookPinned: as `check_pins` says.
+    """
+    get(session, platform_id, sha256)
+    check_pins(session, platform_id, wanted, sha256)
+    known = {one.span.start_at for one in pins(session, platform_id)}
+    values = [
+        {
+            "platform_id": platform_id,
+            "start_at": span.start_at,
+            "end_at": span.end_at,
+            "sha256": sha256,
+            "backfill_id": backfill_id,
+            "pinned_at": now,
+            "pinned_by": str(actor),
+        }
+        for _, span in wanted
+        if span.start_at not in known
+    ]
+    if values:
+        session.execute(insert(rulebook_pin), values)
+
+
+def check_pins(session: Session, platform_id: str, wanted: Sequence[tuple[str, Span]], sha256: str) -> None:
+    """Refuse a rulebook for periods that have another one.
+
+    Raises:
+        OtherRulebookPinned: names the first such period and its rulebook.
+    """
+    known = {one.span.start_at: one.sha256 for one in pins(session, platform_id)}
+    for name, span in wanted:
+        held = known.get(span.start_at, sha256)
+        if held != sha256:
+            raise OtherRulebookPinned(
+                f"Period {name} is computed by rulebook {held}, which an earlier backfill named for it; "
+                "name that one, or leave the period out.",
+                errors=[FieldError("/rulebook", f"period {name} has rulebook {held}")],
+            )
+
+
+def pins(session: Session, platform_id: str) -> list[Pin]:
+    """Read which historic periods have a rulebook of their own, earliest first."""
+    rows = session.execute(
+        select(rulebook_pin)
+        .where(rulebook_pin.c.platform_id == platform_id)
+        .order_by(rulebook_pin.c.start_at)
+    )
+    return [
+        Pin(
+            platform_id=row.platform_id,
+            span=Span(row.start_at, row.end_at),
+            sha256=row.sha256,
+            backfill_id=row.backfill_id,
+            pinned_at=row.pinned_at,
+            pinned_by=row.pinned_by,
+        )
+        for row in rows
+    ]
 
 
 def _surroundings(session: Session, platform: Platform) -> Surroundings:

@@ -5,6 +5,7 @@ A duty that is one transaction commits its effect and the run's completion toget
 done after its last step.
 """
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.calendar import periods
-from service.closing import clawbacks, estimates, stages
+from service.closing import backfilling, clawbacks, estimates, stages
 from service.events import compaction, merging, partitions, quarantine, retention, sweeping
 from service.jobs import queue
 from service.jobs.queue import Run
@@ -133,6 +134,20 @@ def estimate(shift: Shift) -> Result:
     return _finish(shift, {"period": made.period_id, "event_count": made.event_count})
 
 
+def preview(shift: Shift) -> Result:
+    """Compute what the commit of a backfill would do."""
+    system, run = shift.system, shift.run
+
+    def report(done: int, total: int | None) -> None:
+        with db.transaction(system.database) as session:
+            queue.renew(session, run, now=shift.now_of(session), done=done, total=total)
+
+    made = backfilling.preview(
+        tools(system), run.platform_id, uuid.UUID(run.scope), now=shift.now, report=report
+    )
+    return _finish(shift, {"backfill": run.scope, "accepted_count": made["accepted_count"]})
+
+
 def pay(shift: Shift) -> Result:
     """Put everything that is due into a batch for approval."""
     run = shift.run
@@ -192,6 +207,7 @@ DUTIES: Mapping[str, Callable[[Shift], Result]] = {
     "post": post,
     clawbacks.JOB: claw_back,
     "estimate": estimate,
+    "preview": preview,
     "pay": pay,
     "settle": settle,
     "fold": fold,

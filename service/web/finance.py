@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from service.calendar import periods
 from service.calendar.periods import Period
-from service.closing import computing, estimates, revenues
+from service.closing import computing, control_totals, estimates, revenues
+from service.closing.control_totals import ControlTotal
 from service.core.errors import NotFound
 from service.jobs import queue
 from service.jobs.queue import Run
@@ -43,6 +44,7 @@ JOBS_SEARCHED = 200
 PAYOUTS_SHOWN = 200
 DUE_SHOWN = 100
 REVENUES_SHOWN = 100
+TOTALS_SHOWN = 50
 FOLLOW_EVERY_S = 5
 EXPORT_MEMORY_BYTES = 1_048_576
 EXPORTS: Mapping[str, Callable[[Session, str], Table]] = {
@@ -90,6 +92,16 @@ class Standings:
     tallies: Sequence[tuple[due.Standing, int, int]]
     """Verdict, how many, their sum in minor units."""
     first: Sequence[Due]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What senders say they sent for a period, and what its close found."""
+
+    tallies: Sequence[tuple[str, int]]
+    """How many totals have which verdict; empty before the close."""
+    shown: Sequence[ControlTotal]
     count: int
 
 
@@ -208,11 +220,24 @@ def _period(session: Session, desk: Desk, period_id: str) -> dict[str, object]:
         "steps": periods.steps(session, platform.id, period_id),
         "revenues": revenues.listing(session, platform.id, period_id=period_id, limit=REVENUES_SHOWN),
         "revenues_max": REVENUES_SHOWN,
+        "control": _control(session, platform.id, period_id),
         "estimate": known if known is not None and known.period_id == period_id else None,
         "is_estimated": oldest is not None and oldest.id == period_id,
         "follow_s": FOLLOW_EVERY_S if is_followed else None,
         "follow_every_s": FOLLOW_EVERY_S,
     }
+
+
+def _control(session: Session, platform_id: str, period_id: str) -> Control | None:
+    """Choose the senders' totals that are shown: those that do not match come first."""
+    counts = control_totals.tallies(session, platform_id, period_id)
+    if not counts:
+        return None
+    return Control(
+        tallies=[(one, counts.get(one, 0)) for one in control_totals.VERDICTS if None not in counts],
+        shown=control_totals.first(session, platform_id, period_id, limit=TOTALS_SHOWN),
+        count=sum(counts.values()),
+    )
 
 
 def _batch(session: Session, system: System, desk: Desk, batch_id: uuid.UUID) -> dict[str, object]:

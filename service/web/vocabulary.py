@@ -53,6 +53,7 @@ JOBS: Final = {
     "post": msgid("Booking the period"),
     "claw_back": msgid("Taking back what corrected events earned"),
     "estimate": msgid("Refreshing the estimate"),
+    "preview": msgid("Looking ahead at a backfill"),
     "pay": msgid("Preparing a payout batch"),
     "settle": msgid("Sending payouts"),
     "fold": msgid("Adding up busy accounts"),
@@ -85,6 +86,12 @@ EVENT_VERDICTS: Final = {
     "voided": msgid("Taken back"),
 }
 """What became of one event, as its creator reads it."""
+
+COMPARISONS: Final = {
+    "matches": msgid("as sent"),
+    "differs": msgid("other than sent"),
+    "missing": msgid("nothing arrived"),
+}
 
 STAFF_ROLES: Final = {
     "platform_engineer": msgid("platform engineer"),
@@ -237,6 +244,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "party": PARTIES,
         "verdict": VERDICTS,
         "event_verdict": EVENT_VERDICTS,
+        "comparison": COMPARISONS,
         "role": STAFF_ROLES,
         "actor": ACTORS,
         "account": ACCOUNTS,

@@ -57,6 +57,7 @@ def address(operation: Operation, world: World) -> str:
         "job": UUID,
         "payout": UUID,
         "batch": UUID,
+        "backfill": UUID,
         "entry": "1",
         "event_type": "wave",
         "quarantined": UUID,

@@ -19,6 +19,7 @@ from service.api.contract import Contract, ContractBroken
 from service.calendar.tables import STATES
 from service.core.errors import catalogue
 from service.events import types, wire
+from service.events.tables import BACKFILL_STATES
 from service.ledger.accounts import Role
 from service.parties import platforms
 from service.parties.scopes import ROLES, SCOPES
@@ -111,6 +112,7 @@ SAME = {
     "PeriodState": STATES,
     "PayoutState": [one.value for one in State],
     "BatchState": BATCH_STATES,
+    "BackfillState": BACKFILL_STATES,
     "Role": [one.value for one in Role],
 }
 

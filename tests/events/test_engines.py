@@ -3,7 +3,19 @@
 import subprocess
 import sys
 
-ROOMS = ("intake", "wire", "types", "lake", "manifest", "compaction", "sealing", "rows", "importers")
+ROOMS = (
+    "intake",
+    "backfills",
+    "staging",
+    "wire",
+    "types",
+    "lake",
+    "manifest",
+    "compaction",
+    "sealing",
+    "rows",
+    "importers",
+)
 
 
 def test_no_module_of_this_room_loads_an_engine_when_it_is_imported() -> None:

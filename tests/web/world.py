@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 from service import wiring
 from service.calendar import periods
 from service.calendar.periods import Period
-from service.closing import estimates, onboarding, revenues, stages
+from service.closing import control_totals, estimates, onboarding, revenues, stages
+from service.closing.control_totals import Given
 from service.parties import creators, links, platforms, staff
 from service.parties.actors import OPERATOR, SYSTEM, Actor
 from service.parties.links import SubjectKind
@@ -116,6 +117,8 @@ def build(database: Database, var_dir: Path) -> World:
     now, days = found(system)
     for number, day in enumerate(days):
         _live(system, day, number, now)
+    for day in days[1:3]:
+        _count(system, day, now)
     booked, published = days[0].id, days[1].id
     _close(system, booked, now)
     _book(system, booked, now)
@@ -255,6 +258,30 @@ def _live(system: System, day: Period, number: int, now: datetime) -> None:
     ]
     sent.append(event(f"{number}-self", "like", at, "an", actor="an"))
     send(system.database, platform, sent, now=now)
+
+
+def _count(system: System, day: Period, now: datetime) -> None:
+    """Let senders say of a day what they sent: right, wrong, and from somewhere that nothing came from."""
+    wanted = [
+        ("app", "like", 2, 61),
+        ("app", "view", 3, 1_092),
+        (HOSTILE, "view", 5, 5),
+        ("x" * 200, "like", 0, 0),
+    ]
+    with db.transaction(system.database) as session:
+        platform = platforms.get(session, PLATFORM)
+        totals = [
+            Given(
+                source=source,
+                type=kind,
+                span=day.span,
+                event_count=count,
+                quantity=quantity,
+                is_blocking=False,
+            )
+            for source, kind, count, quantity in wanted
+        ]
+        control_totals.record(session, platform, totals, actor=OPERATOR, now=now)
 
 
 def _record(system: System, day: Period, number: int, now: datetime, gross_minor: int) -> Platform:
