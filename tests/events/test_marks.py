@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from service.events import compaction, intake, marks, partitions, wire
 from service.events.lake import Lake
-from service.events.tables import compacted
+from service.events.tables import compacted, event_type
 from service.parties.platforms import Platform
 from service.runtime import db
 from service.runtime.db import Database
@@ -31,15 +31,20 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def platform(database: Database) -> Platform:
-    """Found a platform; intakes that are held open hold no partition's making up."""
-    made_ahead(database)
-    return worlds.founded(database)
+    """Found a platform."""
+    return founded(database)
 
 
-def made_ahead(database: Database) -> None:
-    """Make the partitions that the tests need."""
+def founded(database: Database, **options: str) -> Platform:
+    """Found a platform on which an intake that is held open keeps no other one waiting.
+
+    The first one of a day makes its partition, and the first one of a type marks it as used.
+    """
+    platform = worlds.founded(database, **options)
     with db.transaction(database) as session:
         partitions.ensure_ahead(session, NOW)
+        session.execute(update(event_type).values(first_event_at=NOW))
+    return platform
 
 
 def mark(database: Database, platform: Platform) -> int:
@@ -154,8 +159,7 @@ def test_whatever_the_order_of_commits_every_batch_is_compacted_once(
     lake = worlds.lake_in(tmp_path_factory.mktemp("lake"))
     with db.transaction(module_database) as session:
         count = session.scalar(text("SELECT count(*) FROM platform"))
-        partitions.ensure_ahead(session, NOW)
-    platform = worlds.founded(module_database, platform_id=f"p{count}")
+    platform = founded(module_database, platform_id=f"p{count}")
     held: list[tuple[str, Session]] = []
     committed: set[str] = set()
     try:
