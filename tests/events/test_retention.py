@@ -198,7 +198,7 @@ def test_a_run_removes_events_and_keeps_what_was_published(
     } == kinds(database, lake, platform)
     report = replay.run(database, lake)
     assert [] == [one for one in report.findings if one.check.startswith("events.")]
-    assert (f"tiktak: 4 files of events were removed by policy on {now.date()}",) == report.remarks
+    assert (f"tiktak: 6 files of events were removed by policy on {now.date()}",) == report.remarks
     with db.transaction(database) as session:
         known = manifest.files_of_period(session, platform.id, "2026-11", "counted")
         with pytest.raises(EventsRemoved, match=f"2026-11 were removed by policy on {now.date()}"):
