@@ -110,7 +110,7 @@ def run(
         manifest.remove(session, files, "retention", now=now)
         concerned = [one for one in chosen if any(_is_of(file, one, platform) for file in files)]
         for one in concerned:
-            count = sum(_is_of(file, one, platform) for file in files)
+            count = sum(file.kind != "index" and _is_of(file, one, platform) for file in files)
             trail.record(
                 session,
                 platform.id,
