@@ -1,10 +1,10 @@
 """Retention: raw events go when the platform's policy says so and nothing is computed from them any more.
 
 Owns `event_retention`, and decides when receipts go. What is removed are the files that say who did what:
-raw events and the counted ones of sealed periods. What stays are the lines of the manifest with their
-digests, the verdicts (identities and fingerprints only), shares, walks and totals. Laws: a period's events go
-only when it is posted, for as long as the policy says, and in no reach of a period that is not posted; every
-removal is written down before the file goes; without a policy nothing is removed.
+raw events and their indexes, and the counted ones of sealed periods. What stays are the lines of the manifest
+with their digests, the verdicts and exceptions (identities and fingerprints only), shares, walks and totals.
+Laws: a period's events go only when it is posted, for as long as the policy says, and in no reach of a period
+that is not posted; every removal is written down before the file goes; without a policy nothing is removed.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ _INSTANT: Final = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What a run removed: files of events of so many periods, and receipts."""
+    """What a run removed: files of events of so many periods, the indexes not counted, and receipts."""
 
     period_count: int
     file_count: int
@@ -110,7 +110,7 @@ def run(
         manifest.remove(session, files, "retention", now=now)
         concerned = [one for one in chosen if any(_is_of(file, one, platform) for file in files)]
         for one in concerned:
-            count = sum(_is_of(file, one, platform) for file in files)
+            count = sum(file.kind != "index" and _is_of(file, one, platform) for file in files)
             trail.record(
                 session,
                 platform.id,
@@ -125,7 +125,8 @@ def run(
     for file in files:
         lake.remove(file.stored.path)
         say(f"Removed {file.stored.path}.")
-    return Removed(len(concerned), len(files), _purge_receipts(database, platform.id, say))
+    file_count = sum(file.kind != "index" for file in files)
+    return Removed(len(concerned), file_count, _purge_receipts(database, platform.id, say))
 
 
 def plan(known: Sequence[Period], days: int | None, now: datetime) -> list[Period]:

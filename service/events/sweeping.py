@@ -19,7 +19,7 @@ from service.runtime.db import Database
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep removed: files that were replaced, and files that nobody named."""
+    """What a sweep removed: raw files that were replaced, with their indexes, and files that nobody named."""
 
     replaced_count: int
     orphan_count: int
@@ -55,7 +55,7 @@ def run(
         if _is_old(lake, path, now):
             lake.remove(path)
             say(f"Removed {path}, which nobody names.")
-    return Swept(len(replaced), len(orphans))
+    return Swept(sum(file.kind == "raw" for file in replaced), len(orphans))
 
 
 def _orphans(database: Database, lake: Lake, platform_id: str, now: datetime) -> list[str]:

@@ -1,7 +1,7 @@
 """Retention: raw events go by policy, when nothing needs them, and everything that is published stays."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from service.calendar import periods
 from service.calendar.periods import Period
 from service.core.errors import Invalid
 from service.core.spans import Span
-from service.events import compaction, intake, manifest, merging, retention, wire
+from service.events import batch_verdicts, compaction, intake, manifest, merging, retention, verdicts, wire
 from service.events.lake import Lake
 from service.events.manifest import EventsRemoved
 from service.events.retention import Removed
@@ -137,6 +137,23 @@ def test_a_policy_of_nonsense_is_refused(database: Database, platform: Platform,
     set_days(database, platform, min(max(days, 0), retention.DAYS_MAX))
 
 
+def test_the_verdict_of_a_removed_event_is_still_found(
+    database: Database, lake: Lake, platform: Platform
+) -> None:
+    """What was sent is gone; what became of it is not. A month that is kept has both."""
+    now = months(database, lake, platform) + 200 * DAY
+    set_days(database, platform, 90)
+    retention.run(database, lake, platform, now=now)
+
+    for month, is_kept in (("2026-11", False), ("2027-01", True)):
+        day = date.fromisoformat(f"{month}-20")
+        (one,) = verdicts.look_up(database, lake, platform, "app", f"e-{month}", day=day).occurrences
+        (item,) = batch_verdicts.look_up(database, lake, platform, one.place.batch_id).items
+        assert ("counted", month) == (one.standing.verdict, one.standing.settled_in)
+        assert ("counted", month) == (item.standing.verdict, item.standing.settled_in)
+        assert is_kept == (one.sent is not None)
+
+
 def sealed_and_posted(
     database: Database, lake: Lake, platform: Platform, period_id: str, now: datetime
 ) -> None:
@@ -198,7 +215,7 @@ def test_a_run_removes_events_and_keeps_what_was_published(
     } == kinds(database, lake, platform)
     report = replay.run(database, lake)
     assert [] == [one for one in report.findings if one.check.startswith("events.")]
-    assert (f"tiktak: 4 files of events were removed by policy on {now.date()}",) == report.remarks
+    assert (f"tiktak: 6 files of events were removed by policy on {now.date()}",) == report.remarks
     with db.transaction(database) as session:
         known = manifest.files_of_period(session, platform.id, "2026-11", "counted")
         with pytest.raises(EventsRemoved, match=f"2026-11 were removed by policy on {now.date()}"):

@@ -169,6 +169,8 @@ def without_attributes(database: Database, lake: Lake, platform: Platform, folde
     with db.transaction(database) as session:
         known = manifest.listing(session, platform.id)
     for file in known:
+        if file.kind != "raw":
+            continue
         location = Path(lake.location(file.stored.path))
         old = folder / "old.parquet"
         with closing(duck.connect(temp_dir=folder)) as connection:
