@@ -25,10 +25,13 @@ from service.closing.revenues import SpanCrossesPeriods
 from service.closing.tools import Tools
 from service.core.errors import Invalid
 from service.core.spans import Span
+from service.events import corrections
+from service.events.corrections import Asked
 from service.parties.actors import OPERATOR
 from service.parties.platforms import Platform
 from service.runtime import db
 from service.runtime.db import Database
+from service.splits import shares
 from tests.world import LAN, event, founded_platform, send, tools_in
 
 START = datetime(2026, 9, 30, 17, tzinfo=UTC)
@@ -132,6 +135,22 @@ def test_a_close_compares_each_total_with_what_was_settled(tools: Tools, platfor
         first = [one.verdict for one in control_totals.first(session, "sen", "2026-10", limit=4)]
     assert {"matches": 2, "differs": 2, "missing": 1} == tallies
     assert ["missing", "differs", "differs", "matches"] == first
+
+
+def test_an_event_that_was_voided_was_sent(tools: Tools, platform: Platform) -> None:
+    """The sender's own count holds: what is void counts for nobody, and arrived all the same."""
+    send(tools.database, platform, views(3, 4), now=START)
+    with db.transaction(tools.database) as session:
+        asked = [Asked(source="app", event_id="v1", reason="a robot")]
+        corrections.record(session, tools.lake, platform, asked, actor=OPERATOR, now=START)
+    give(tools, platform, total(2, 7, is_blocking=True))
+    close(tools)
+
+    assert [("matches", 2, 7)] == compared(tools)
+    with db.transaction(tools.database) as session:
+        split = shares.latest(session, "sen", "2026-10")
+    assert split is not None
+    assert (1, 1) == (split.inputs["verdicts"]["counted"], split.inputs["verdicts"]["voided"])
 
 
 def test_spans_of_totals_may_lie_within_one_another(tools: Tools, platform: Platform) -> None:
