@@ -93,6 +93,7 @@ def create_quarantine() -> None:
     )
     op.create_index("quarantine_place_idx", "quarantine", ["platform_id", "received_at", "id"], unique=False)
     op.create_index("quarantine_batch_idx", "quarantine", ["platform_id", "batch_id"], unique=False)
+    op.create_index("quarantine_event_idx", "quarantine", ["platform_id", "event_id", "source"], unique=False)
     op.create_index(
         "quarantine_resolved_idx",
         "quarantine",

@@ -14,6 +14,7 @@ from service.earnings import events
 from service.earnings.events import Told
 from service.events import verdicts
 from service.events.corrections import Correction
+from service.events.quarantine import Quarantined
 from service.events.verdicts import Occurrence
 
 
@@ -59,6 +60,7 @@ def _show(told: Told, source: str, event_id: str, *, names_actors: bool) -> dict
         "verdict": told.found.verdict,
         "occurrences": [_occurrence(one, told, names_actors) for one in told.found.occurrences],
         "corrections": [_correction(one) for one in told.found.corrections],
+        "rejections": [_rejection(one) for one in told.found.rejections],
         "searched": verdicts.describe(told.found.searched),
     }
 
@@ -69,6 +71,18 @@ def _correction(one: Correction) -> dict[str, Any]:
         "kind": one.kind,
         "reason": one.reason,
         "recorded_at": instant(one.recorded_at),
+    }
+
+
+def _rejection(one: Quarantined) -> dict[str, Any]:
+    return {
+        "quarantined": str(one.id),
+        "state": one.state,
+        "batch": None if one.batch_id is None else str(one.batch_id),
+        "index": one.position,
+        "received_at": instant(one.received_at),
+        "code": one.code,
+        "errors": [{"pointer": error.pointer, "detail": error.detail} for error in one.errors],
     }
 
 

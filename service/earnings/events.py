@@ -90,7 +90,7 @@ def of_creator(
             raise verdicts.unknown(source, event_id, found.searched)
         shown = [replace(one, sent=replace(one.sent, actor=None)) for one in own if one.sent is not None]
         clauses = clauses_of(session, platform, (one.standing for one in shown))
-    return Told(replace(found, occurrences=tuple(shown)), clauses)
+    return Told(replace(found, occurrences=tuple(shown), rejections=()), clauses)
 
 
 def clauses_of(session: Session, platform: Platform, standings: Iterable[Standing]) -> Clauses:

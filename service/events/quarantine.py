@@ -59,6 +59,9 @@ PURGE_ROWS: Final = 20_000
 
 SENT_AGAIN: Final = "The same bytes were sent again, and taken."
 
+OF_EVENT_MAX: Final = 100
+"""How many rejections of one event a look-up tells."""
+
 _SHARDS: Final = 16
 _COLUMNS: Final = (
     "platform_id",
@@ -268,6 +271,22 @@ def listing(
     if after is not None:
         query = query.where(_place() > tuple_(literal(after[0]), literal(after[1], Uuid)))
     rows = session.execute(query.order_by(quarantine.c.received_at, quarantine.c.id).limit(limit))
+    return [_quarantined(row) for row in rows]
+
+
+def of_event(session: Session, platform_id: str, source: str, event_id: str) -> list[Quarantined]:
+    """Read how often an event of this source and id was rejected, in the order in which it was received."""
+    rows = session.execute(
+        select(quarantine)
+        .where(
+            quarantine.c.platform_id == platform_id,
+            quarantine.c.source == source,
+            quarantine.c.event_id == event_id,
+            quarantine.c.code != CONFLICT,
+        )
+        .order_by(quarantine.c.received_at, quarantine.c.id)
+        .limit(OF_EVENT_MAX)
+    )
     return [_quarantined(row) for row in rows]
 
 

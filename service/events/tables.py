@@ -115,6 +115,7 @@ quarantine = Table(
     CheckConstraint("(state = 'open') = (resolved_at IS NULL)", name="resolved"),
     Index("quarantine_place_idx", "platform_id", "received_at", "id"),
     Index("quarantine_batch_idx", "platform_id", "batch_id"),
+    Index("quarantine_event_idx", "platform_id", "event_id", "source"),
     Index(
         "quarantine_resolved_idx",
         "platform_id",

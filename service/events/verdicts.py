@@ -20,13 +20,14 @@ from service.calendar.periods import LATE_PERIODS, Period
 from service.core import spans
 from service.core.errors import NotFound, Unavailable
 from service.core.spans import Span
-from service.events import batches, corrections, index, manifest, rows, wire
+from service.events import batches, corrections, index, manifest, quarantine, rows, wire
 from service.events.batches import Head
 from service.events.corrections import Correction
 from service.events.identities import identity_of
 from service.events.index import Row
 from service.events.lake import Lake
 from service.events.manifest import LakeFile
+from service.events.quarantine import Quarantined
 from service.parties.platforms import Platform
 from service.runtime import db
 from service.runtime.db import Database
@@ -138,17 +139,19 @@ class Found:
     """Every occurrence of an identity, in the order of the log, and where it was looked for.
 
     A replacement is an occurrence at the place of its correction. `corrections` are all that were recorded
-    for the identity, the first one first; those that no seal knows of yet among them.
+    for the identity, the first one first; those that no seal knows of yet among them. `rejections` are the
+    times that an event of this name was not taken, as far as quarantine still has them.
     """
 
     occurrences: tuple[Occurrence, ...]
     searched: Searched
     corrections: tuple[Correction, ...] = ()
+    rejections: tuple[Quarantined, ...] = ()
 
     @property
     def verdict(self) -> str:
-        """What became of the first occurrence: the one that stands for the event."""
-        return self.occurrences[0].standing.verdict
+        """What became of the first occurrence, the one that stands for the event; `rejected` if none is."""
+        return self.occurrences[0].standing.verdict if self.occurrences else "rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +201,7 @@ def look_up(
             RECENT_PERIODS sealed ones before them are searched.
 
     Raises:
-        EventUnknown: it was not accepted, as far as was searched; `searched` says how far.
+        EventUnknown: it was neither accepted nor rejected, as far as was searched; `searched` says how far.
         Unavailable: it was not found, and so many batches wait that not all of them could be searched.
         LakeAway: the lake cannot be read.
     """
@@ -220,11 +223,17 @@ def look_up(
         if known.sent is None:
             traces[trace.seq, trace.position] = replace(known, sent=trace.sent)
     wanted = [traces[place] for place in sorted(traces) if _is_wanted(traces[place], plan)]
-    if not wanted:
-        raise unknown(source, event_id, plan.searched)
     with db.transaction(database) as session:
+        rejections = [
+            one
+            for one in quarantine.of_event(session, platform.id, source, event_id)
+            if day is None or spans.local_day(one.happened_at, platform.zone) == day
+        ]
+        if not wanted and not rejections:
+            raise unknown(source, event_id, plan.searched)
         corrected = corrections.of_event(session, platform.id, source, event_id)
-        return _found(session, platform.id, wanted, plan.searched, corrected)
+        found = _found(session, platform.id, wanted, plan.searched, corrected)
+    return replace(found, rejections=tuple(rejections))
 
 
 def seals_of(session: Session, platform_id: str, known: Sequence[Period]) -> list[Seal]:
@@ -499,7 +508,7 @@ def unknown(source: str, event_id: str, searched: Searched) -> NotFound | Unavai
     places = f"the day {searched.day_on}" if searched.day_on else f"{', '.join(searched.period_ids)}"
     remedy = "check source and id" if searched.day_on else "check source and id, or name the day of its time"
     return EventUnknown(
-        f"No event {event_id!r} of {source!r} was accepted in {places or 'any period'}; {remedy}.",
+        f"No event {event_id!r} of {source!r} was sent in {places or 'any period'}; {remedy}.",
         searched=describe(searched),
     )
 

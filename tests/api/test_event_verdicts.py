@@ -97,6 +97,22 @@ def test_an_event_of_the_open_period_waits(client: Client, world: World, story: 
     assert ("accepted", "log", receipt["batch_id"]) == (one["verdict"], one["waits_in"], one["batch"])
 
 
+def test_an_event_that_was_rejected_says_why_and_where_it_waits(
+    client: Client, world: World, story: Story
+) -> None:
+    """On its own day, for its platform; a creator is told of none."""
+    found = look_up(client, "no-one", day=day_of(world))
+
+    (one,) = found["rejections"]
+    assert ("rejected", []) == (found["verdict"], found["occurrences"])
+    assert ("unknown_creator", "open", 1) == (one["code"], one["state"], one["index"])
+    assert ["/data/creator"] == [error["pointer"] for error in one["errors"]]
+    assert 200 == client.get(f"/v1/quarantine/{one['quarantined']}").status_code
+    assert 404 == client.get("/v1/events", source="app", id="no-one", day="2026-01-01").status_code
+    of_creator = client.get("/v1/creators/linh/events", source="app", id="no-one", day=day_of(world))
+    assert 404 == of_creator.status_code
+
+
 @pytest.mark.parametrize("query", [{}, {"day": "2026-01-01"}])
 def test_an_event_that_nobody_sent_is_not_found_and_the_places_are_named(
     client: Client, story: Story, query: dict[str, str]
