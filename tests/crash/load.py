@@ -1,7 +1,7 @@
 """Load: clients that send, and write down what they intend before they do and what they were told after.
 
-A client that got no answer sends the same bytes again, or at times gives up. What it was told is
-acknowledged; what it gave up is in nobody's word: it may be there or not.
+A client that got no answer sends the same bytes again, or at times puts them aside; what was put aside is
+sent when the load is over, in another order. Among the events are repeats, contradictions and bad ones.
 """
 
 import http.client
@@ -20,7 +20,7 @@ from service.runtime.settings import Address
 
 EVENTS_A_BATCH: Final = 20
 GIVES_UP_AT: Final = 0.1
-"""How often a client gives up after a failure."""
+"""How often a client puts a batch aside after a failure."""
 
 PAUSE_S: Final = 0.02
 
@@ -33,8 +33,14 @@ class Record:
 
     sent: set[str] = field(default_factory=set)
     acknowledged: set[str] = field(default_factory=set)
+    aside: list[tuple[list[str], bytes]] = field(default_factory=list)
+    """Batches of events that nobody has acknowledged yet, with the ids of their good events."""
+    item_count: int = 0
+    """Items of all batches, each batch counted once however often it was sent."""
+    rejected_count: int = 0
+    """Items that the receipts of these batches name as rejected."""
     seen: Counter[str] = field(default_factory=Counter)
-    """How often what happened: acknowledged, replayed, failed, gave up."""
+    """How often what happened: acknowledged, replayed, failed, put aside."""
     broken: list[Any] = field(default_factory=list)
     """Answers that no client should get."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -51,6 +57,8 @@ class Client:
     record: Record
     is_over: threading.Event
     chance: random.Random
+    past: list[dict[str, Any]] = field(default_factory=list)
+    gives_up_at: float = GIVES_UP_AT
 
     def run(self) -> None:
         """Send batches of events, and after every fifth a revenue."""
@@ -76,11 +84,42 @@ class Client:
             }
             for one in ids
         ]
-        body = json.dumps(events).encode()
+        items = [*events, *self._awkward(number)]
+        self.past += events
+        self.chance.shuffle(items)
+        with self.record.lock:
+            self.record.item_count += len(items)
+        self._deliver(ids, json.dumps(items).encode())
+
+    def deliver_aside(self) -> None:
+        """Send what was put aside, until nothing is left."""
+        while True:
+            with self.record.lock:
+                if not self.record.aside:
+                    return
+                place = self.chance.randrange(len(self.record.aside))
+                ids, body = self.record.aside.pop(place)
+            self._deliver(ids, body)
+
+    def _deliver(self, ids: list[str], body: bytes) -> None:
         answer = self._insist(ids, "/v1/events", body, "application/cloudevents-batch+json", {})
-        if answer is not None:
-            rejected = {one["id"] for one in answer["items"]}
-            self._note(set(ids) - rejected, "replayed" if answer["replayed"] else "acknowledged")
+        if answer is None:
+            with self.record.lock:
+                self.record.aside.append((ids, body))
+            return
+        taken = {one["id"] for one in answer["items"] if one["verdict"] == "accepted"}
+        with self.record.lock:
+            self.record.rejected_count += answer["counts"]["rejected"]
+        self._note(taken & set(ids), "replayed" if answer["replayed"] else "acknowledged")
+
+    def _awkward(self, number: int) -> list[dict[str, Any]]:
+        """Write a repeat and a contradiction of earlier events, and an event that nobody can take."""
+        if not self.past:
+            return []
+        repeat, other = self.chance.choice(self.past), self.chance.choice(self.past)
+        contradiction = {**other, "data": {**other["data"], "quantity": 1_000 + number}}
+        bad = {**other, "id": f"bad-{self.name}-{number}", "data": {"creator": "nobody"}}
+        return [repeat, contradiction, bad]
 
     def _send_revenue(self, number: int) -> None:
         reference = f"{self.name}-{number}"
@@ -116,8 +155,8 @@ class Client:
                 if answer is not None and answer[0] not in {409, 503}:
                     self.record.broken.append(answer)
                     return None
-                if self.is_over.is_set() or self.chance.random() < GIVES_UP_AT:
-                    self.record.seen["gave up"] += 1
+                if self.is_over.is_set() or self.chance.random() < self.gives_up_at:
+                    self.record.seen["put aside"] += 1
                     return None
             time.sleep(0.1)
 

@@ -163,6 +163,15 @@ def counted(system: System) -> Counter[str]:
     return Counter(one for (one,) in rows)
 
 
+def settled_count(system: System) -> int:
+    """Count the events of the load that seals settled, whatever their verdict."""
+    with db.transaction(system.database) as session:
+        known = [one for one in periods.listing(session, PLATFORM) if one.cut_seq is not None]
+        steps = [step for one in known for step in periods.steps(session, PLATFORM, one.id)]
+    verdicts = [step.detail["verdicts"] for step in steps if step.state == "scored"]
+    return sum(sum(one.values()) for one in verdicts) - DAYS * len(PAID)
+
+
 def recorded(system: System) -> Counter[str]:
     """Count how often each revenue of the load is in the books, by its reference."""
     with db.transaction(system.database) as session:
