@@ -54,14 +54,16 @@ def advance(session: Session, platform_id: str, noted: Noted) -> None:
     if next_xact is not None and next_xact > now.own_xact:
         # From another server's count: the database was restored. Nothing of that time is running any more.
         next_xact = 0
-    if next_xact is not None and next_xact <= now.oldest_xact:
-        oldest = session.scalar(
-            _OLDEST_WAITING, {"platform_id": platform_id, "after_seq": seq, "up_to_seq": next_seq}
-        )
-        if oldest is None:
-            seq, next_seq, next_xact = next_seq, None, None
-        else:
-            seq = oldest - 1
+    is_proven = next_xact is not None and next_xact <= now.oldest_xact
+    # Asked also where nothing is proven, of nothing: so that whoever else is at work changes no run's way.
+    oldest = session.scalar(
+        _OLDEST_WAITING,
+        {"platform_id": platform_id, "after_seq": seq, "up_to_seq": next_seq if is_proven else seq},
+    )
+    if is_proven and oldest is None:
+        seq, next_seq, next_xact = next_seq, None, None
+    elif is_proven:
+        seq = oldest - 1
     if next_xact is None:
         next_seq, next_xact = noted.seq, now.own_xact
     values = {"seq": seq, "next_seq": next_seq, "next_xact": next_xact}

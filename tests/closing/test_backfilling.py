@@ -206,7 +206,10 @@ def test_history_goes_from_a_backfill_to_the_books(
         found = books(session, "sen")
     assert {"2025-03": True, "2025-04": True, "2026-11": False} == known
     assert split is not None
-    assert (likes.sha256, {"counted": 4, "late": 0, "duplicate": 1, "conflict": 1, "voided": 0}) == (
+    assert (
+        likes.sha256,
+        {"counted": 4, "late": 0, "duplicate": 1, "conflict": 1, "voided": 0, "filtered": 0},
+    ) == (
         split.rulebook_sha256,
         split.inputs["verdicts"],
     )
@@ -282,7 +285,14 @@ def test_a_preview_says_what_the_close_after_the_commit_then_does(
     amounts = {one.party_id: one.amount_minor for one in made if one.party_kind == "creator"}
     assert {"an": 3_500, "binh": 3_500} == amounts
     assert split is not None
-    assert {"counted": 2, "late": 0, "duplicate": 1, "conflict": 1, "voided": 0} == split.inputs["verdicts"]
+    assert {
+        "counted": 2,
+        "late": 0,
+        "duplicate": 1,
+        "conflict": 1,
+        "voided": 0,
+        "filtered": 0,
+    } == split.inputs["verdicts"]
 
 
 def test_a_preview_stores_nothing_but_itself(tools: Tools, platform: Platform, likes: Published) -> None:
@@ -385,7 +395,14 @@ def test_bytes_that_the_log_rejected_before_are_replaced_by_nothing(
         split = shares.latest(session, "sen", "2025-03")
     assert split is not None
     assert (0, 7) == (refused.accepted_count, again.taken_count)
-    assert {"counted": 4, "late": 0, "duplicate": 6, "conflict": 2, "voided": 0} == split.inputs["verdicts"]
+    assert {
+        "counted": 4,
+        "late": 0,
+        "duplicate": 6,
+        "conflict": 2,
+        "voided": 0,
+        "filtered": 0,
+    } == split.inputs["verdicts"]
 
 
 def test_a_creator_that_becomes_known_is_taken_by_a_replay(

@@ -166,8 +166,8 @@ class Client:
         try:
             with suppress(OSError, http.client.HTTPException, ValueError):
                 connection.request("POST", path, body, {"Authorization": f"Bearer {self.key}", **headers})
-                response = connection.getresponse()
-                return response.status, json.loads(response.read())
+                with connection.getresponse() as response:
+                    return response.status, json.loads(response.read())
             return None
         finally:
             connection.close()

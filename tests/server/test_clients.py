@@ -8,6 +8,8 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from email.message import Message
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.server.conftest import Serve, Served
 from tests.server.process import LARGE_BYTES, large
 
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b"a" * 1_000
+ASKING = b"POST /upload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n"
 HALF_HEAD = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Le"
 CHUNKED = b"POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"
 TWO_FRAMINGS = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -45,11 +48,20 @@ def read(client: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def answer_of(client: socket.socket) -> http.client.HTTPResponse:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+def answer_of(client: socket.socket) -> Answer:
     """Read one answer."""
-    answer = http.client.HTTPResponse(client)
-    answer.begin()
-    return answer
+    with http.client.HTTPResponse(client) as answer:
+        answer.begin()
+        return Answer(answer.status, answer.headers, answer.read())
 
 
 def is_open(client: socket.socket) -> bool:
@@ -92,9 +104,9 @@ def test_a_slow_reader_gets_the_whole_answer(path: str, patient: Served, clients
     get(patient, 3)
 
     answer = answer_of(client)
-    assert large() == answer.read()
+    assert large() == answer.body
     client.sendall(b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert "/next" == json.loads(answer_of(client).read())["path"]
+    assert "/next" == json.loads(answer_of(client).body)["path"]
 
 
 def test_a_reader_that_never_reads_is_given_up(serve: Serve, clients: ExitStack) -> None:
@@ -128,7 +140,7 @@ def test_a_client_that_falls_silent_is_told_and_left(sent: bytes, serve: Serve, 
     """408, as a problem; then the connection ends."""
     served = serve(silence_s=0.5)
     answer = answer_of(clients.enter_context(served.open(sent)))
-    problem = json.loads(answer.read())
+    problem = json.loads(answer.body)
 
     assert (408, "close", problems.MEDIA_TYPE) == (
         answer.status,
@@ -212,7 +224,7 @@ def test_a_body_in_chunks_is_waited_for_up_to_the_limit(patient: Served, clients
     client = clients.enter_context(patient.open(head + chunk * 8))
     client.sendall(b"1\r\na\r\n")
 
-    assert 8 * 1_048_576 == json.loads(whole.read())["size"]
+    assert 8 * 1_048_576 == json.loads(whole.body)["size"]
     assert b"HTTP/1.1 500" == client.recv(12)
 
 
@@ -279,11 +291,12 @@ def test_a_server_that_is_told_to_stop_answers_what_it_began_to_read(
     """And does not wait for those who asked nothing."""
     served = serve()
     clients.enter_context(served.open())
-    client = clients.enter_context(served.open(UPLOAD))
+    client = clients.enter_context(served.open(ASKING))
+    assert b"HTTP/1.1 100 Continue\r\n\r\n" == client.recv(1_024)  # The head is read.
     served.process.send_signal(signal.SIGTERM)
     time.sleep(0.2)
-    client.sendall(b"a" * 99_000)
+    client.sendall(b"a" * 100_000)
     answer = answer_of(client)
 
-    assert (200, 100_000) == (answer.status, json.loads(answer.read())["size"])
+    assert (200, 100_000) == (answer.status, json.loads(answer.body)["size"])
     assert 0 == served.process.wait(20)

@@ -75,7 +75,7 @@ def shipped(database_urls: Endpoint, database: Database, tmp_path: Path) -> Iter
 def problem(client: socket.socket) -> tuple[int, dict[str, Any]]:
     """Read a problem."""
     answer = answer_of(client)
-    return answer.status, json.loads(answer.read())
+    return answer.status, json.loads(answer.body)
 
 
 def test_two_hundred_stalled_uploads_do_not_keep_a_good_client_waiting(
