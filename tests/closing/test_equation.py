@@ -167,12 +167,20 @@ def check_events(tools: Tools, platform: Platform, model: Model) -> None:
                 for place, one in sorted(model.sent.items())
                 if (one.name, one.day) == (name, day) and model.told[place] != "rejected"
             ]
+            rejected = [
+                place
+                for place, one in sorted(model.sent.items())
+                if (one.name, one.day) == (name, day) and model.told[place] == "rejected"
+            ]
             on = date(2026, 11, day)
-            if not expected:
+            if not expected and not rejected:
                 with pytest.raises(EventUnknown):
                     verdicts.look_up(tools.database, tools.lake, platform, "app", name, day=on)
                 continue
             found = verdicts.look_up(tools.database, tools.lake, platform, "app", name, day=on)
+            assert rejected == sorted(
+                (numbers[one.batch_id], one.position) for one in found.rejections if one.batch_id
+            )
             assert expected == [
                 (numbers[one.place.batch_id], one.place.index, one.standing.verdict)
                 for one in found.occurrences
