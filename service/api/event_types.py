@@ -10,6 +10,7 @@ from service.api.calls import Call
 from service.api.schemas import Choice, Document, Id, Items, Part, Whole, Words
 from service.closing import event_types
 from service.core.digests import INTEGER_MAX
+from service.core.errors import FieldError, Invalid
 from service.events import schema as schemas
 from service.events import types
 from service.events.types import (
@@ -79,6 +80,12 @@ class _NamedEventType(_EventType):
     name = Id()
 
 
+class _EventTypeAtItsName(_EventType):
+    """What a GET gave, a PUT takes: the name may be repeated."""
+
+    name = Id(required=False, load_default=None)
+
+
 class _EventTypes(Document):
     items = Items(Part(_NamedEventType()), most=TYPES_MAX, least=1)
 
@@ -104,7 +111,11 @@ def schema(call: Call) -> Answer:
 def define(call: Call) -> Answer:
     """Create one event type, or change it."""
     name = call.parameters["event_type"]
-    wanted = _read(name, call.document(_EventType()))
+    given = call.document(_EventTypeAtItsName())
+    if given["name"] not in {None, name}:
+        detail = f"this is the address of {name}: give this name, or leave it out"
+        raise Invalid(f"/name: {detail}.", errors=[FieldError("/name", detail)])
+    wanted = _read(name, given)
     is_new = name not in types.of_platform(call.session, call.platform.id)
     event_types.define(
         call.session,

@@ -52,6 +52,20 @@ def test_a_type_is_created_read_and_changed(client: Client) -> None:
     assert names == sorted(names)
 
 
+def test_what_a_read_gives_can_be_put_back_at_its_own_address(client: Client) -> None:
+    """Under its name only."""
+    client.put("/v1/event-types/echo", GIFT)
+    read = body(client.get("/v1/event-types/echo"))
+    elsewhere = client.put("/v1/event-types/other", read)
+
+    assert read == body(client.put("/v1/event-types/echo", read))
+    assert (422, ["/name"]) == (
+        elsewhere.status_code,
+        [error["pointer"] for error in json.loads(elsewhere.data)["errors"]],
+    )
+    assert 404 == client.get("/v1/event-types/other").status_code
+
+
 def test_several_are_defined_in_one_act(client: Client) -> None:
     """All or none; the faults of each stand at its place."""
     wrong = client.put(
