@@ -20,6 +20,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from service.core.errors import Unavailable
 from service.events.tables import event_batch
 from service.runtime import db
 
@@ -162,6 +163,9 @@ def prune(owner_url: str, *, now: datetime, lock_timeout_s: float = LOCK_TIMEOUT
         owner_url: the address of the role that owns the tables.
         lock_timeout_s: how long it waits for those who read the log.
 
+    Raises:
+        Unavailable: the database is away, or went away; the next prune goes on where this one was.
+
     Law: nobody who reads or writes the log waits for it longer than a catalogue's update takes.
     """
     database = db.connect(owner_url, application_name="benefit-ledger prune", pool_size=1)
@@ -170,6 +174,11 @@ def prune(owner_url: str, *, now: datetime, lock_timeout_s: float = LOCK_TIMEOUT
             if not connection.scalar(select(func.pg_try_advisory_lock(LOCK_KEY))):
                 return Pruned((), is_blocked=True)
             return _prune(connection, now)
+    except OperationalError as fault:
+        if db.is_away(fault):
+            msg = "The database is not available; the next prune of the event log goes on where this one was."
+            raise Unavailable(msg) from fault
+        raise
     finally:
         # The lock goes with its connection.
         db.close(database)

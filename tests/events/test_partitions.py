@@ -12,6 +12,7 @@ from sqlalchemy import Connection, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from service.audit import replay
+from service.core.errors import Unavailable
 from service.events import compaction, intake, marks, partitions, wire
 from service.events.lake import Lake
 from service.events.partitions import Content, Partition, Pruned
@@ -338,3 +339,9 @@ def test_an_intake_that_is_rolled_back_leaves_no_partition_behind(
 
     assert [] == names(database)
     assert 1 == worlds.send(database, platform, event()).accepted_count
+
+
+def test_a_prune_without_its_database_says_that_it_is_away() -> None:
+    """The scheduler tries again; nothing of it is unexpected."""
+    with pytest.raises(Unavailable):
+        partitions.prune("postgresql+psycopg://owner:secret@127.0.0.1:1/nowhere", now=NOW)
