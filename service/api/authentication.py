@@ -5,6 +5,7 @@ not a live key, a key without the operation's scopes, and any platform but the k
 the last is answered as if it did not exist. Law: a view knows no other platform than its principal's.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -83,8 +84,6 @@ def principal(session: Session, key: Key, wanted: str | None) -> Principal:
     """
     platform_id = wanted or key.platform_id
     if platform_id == key.platform_id or platform_id.startswith(f"{key.platform_id}."):
-        try:
+        with suppress(NotFound):
             return Principal(key, key.actor, platforms.get(session, platform_id))
-        except NotFound:
-            pass
     raise NotFound(f"There is no platform {platform_id!r} that this key may act on.")

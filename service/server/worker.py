@@ -251,8 +251,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._await(conn)
             # The look at all might always fall into the moments in which a thread reads for this one.
             self._judge(conn, time.monotonic())
-            while self.held_bytes > self.patience.held_bytes_max and self._evict(holding=True):
-                pass
+            while self.held_bytes > self.patience.held_bytes_max:
+                if not self._evict(holding=True):
+                    break
             return
         if result is None:
             self._end(conn)
